@@ -1,0 +1,403 @@
+"""One answer on every engine: each public analysis on every kind of frame, to 1e-9, on the hard cases.
+
+A new analysis is one line of `ANALYSES`: its name, the tables it reads, and the question.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xray_analytics import engine, tables
+from xray_analytics.analysis import cashflow, flags, frames, migration, monitoring, portfolio, quality, ratios
+from xray_analytics.errors import InputError
+
+AS_OF = "2025-12-31"
+CLASS_COLUMNS = ("bank_risk_class", "financial_risk_class")
+
+ANALYSES = {
+    "class_distribution": (("reports",), lambda r: portfolio.class_distribution(r, product="bank", by="source")),
+    "class_distribution by exposure": (
+        ("reports", "exposures"),
+        lambda r, e: portfolio.class_distribution(r, product="bank", weight="exposure", exposures=e),
+    ),
+    "value_distribution": (("reports",), lambda r: portfolio.value_distribution(r, column="default_probability")),
+    "class_over_time": (("reports",), lambda r: portfolio.class_over_time(r, product="bank", freq="quarter")),
+    "summary": (("reports",), lambda r: portfolio.summary(r, as_of=AS_OF)),
+    "movement": (
+        ("reports",),
+        lambda r: portfolio.movement(r, product="bank", start="2025-03-31", end=AS_OF, max_age_months=6),
+    ),
+    "concentration": (
+        ("exposures", "companies"),
+        lambda e, c: portfolio.concentration(e, by="group_id", companies=c),
+    ),
+    "group_reports": (("reports", "companies"), lambda r, c: portfolio.group_reports(r, c, product="bank")),
+    "class_agreement": (("reports",), portfolio.class_agreement),
+    "migration_matrix": (
+        ("reports", "outcomes", "loans"),
+        lambda r, o, n: migration.migration_matrix(
+            r, product="bank", as_of=AS_OF, horizon_months=6, endings=migration.endings(outcomes=o, loans=n)
+        ),
+    ),
+    "transition_table": (
+        ("reports",),
+        lambda r: migration.transition_table(r, product="financial", as_of=AS_OF, horizon_months=4),
+    ),
+    "criterion_prevalence": (("bank_flag_criteria", "reports"), flags.criterion_prevalence),
+    "criterion_cooccurrence": (("bank_flag_criteria", "reports"), flags.criterion_cooccurrence),
+    "criterion_profile": (("bank_flag_criteria", "reports"), flags.criterion_profile),
+    "criterion_conflicts": (("bank_flag_criteria", "reports"), flags.criterion_conflicts),
+    "ratio_quantiles": (("financial_ratios", "reports"), ratios.ratio_quantiles),
+    "ratio_matrix": (("financial_ratios",), ratios.ratio_matrix),
+    "ratios_from_notes": (("request_notes",), ratios.ratios_from_notes),
+    "declared_vs_banked": (
+        ("reports", "request_notes", "monthly_summaries"),
+        lambda r, n, m: ratios.declared_vs_banked(r, n, cashflow.monthly_flows(m, r)),
+    ),
+    "monthly_flows": (("monthly_summaries", "reports"), cashflow.monthly_flows),
+    "portfolio_months": (
+        ("monthly_summaries", "reports"),
+        lambda m, r: cashflow.portfolio_months(cashflow.monthly_flows(m, r)),
+    ),
+    "watch_list": (
+        ("reports", "monthly_summaries"),
+        lambda r, m: monitoring.watch_list(r, cashflow.monthly_flows(m, r), as_of=AS_OF),
+    ),
+    "reconciliation": (
+        ("statement_summaries", "transactions", "movement_metrics"),
+        quality.reconciliation,
+    ),
+    "coverage": (("statement_summaries", "reports"), lambda s, r: quality.coverage(s, r, as_of=AS_OF)),
+}
+
+WORLDS = {
+    "many": {"n_companies": 10},
+    "one company": {"n_companies": 1},
+    "nobody": {"n_companies": 0},
+}
+
+
+@cache
+def world(name):
+    """Every table as Arrow; small, with versions, nulls, overlaps and strangers, and nothing in order."""
+    made = _world(np.random.default_rng(11), **WORLDS[name])
+    return {table: _shuffled(tables.table(table), frame) for table, frame in made.items()}
+
+
+def _shuffled(table, frame):
+    if frame.empty:
+        return table.empty()
+    arrow = table.conform(frame)
+    return arrow.take(np.random.default_rng(3).permutation(arrow.num_rows))
+
+
+def _world(rng, n_companies):
+    companies = [f"0{no:08d}" for no in range(n_companies)]
+    reports = _reports(rng, companies)
+    bank = reports[reports["product"] == "bank"]
+    return {
+        "reports": reports,
+        "bank_flag_criteria": _long(bank, ["overdraft", "cashBuffer", "debtStress"], lambda n: {
+            "criterion_no": np.arange(n) % 3,
+            "quantile_pct": pd.Series(rng.integers(0, 101, n)).where(rng.random(n) > 0.1).astype("float64"),
+            "sentiment": rng.choice(np.array(["good", "neutral", "bad", "odd", None], dtype=object), n),
+        }),
+        "financial_ratios": _long(reports[reports["product"] == "financial"], ["debt", "equity", "light"], lambda n: {
+            "value": pd.Series(rng.normal(size=n)).where((np.arange(n) % 3 < 2) & (rng.random(n) > 0.2)),
+            "value_text": pd.Series("green", range(n), dtype=object).where(np.arange(n) % 3 == 2, None),
+        }),
+        "request_notes": _notes(rng, companies),
+        "monthly_summaries": _months(rng, bank),
+        "statement_summaries": _statements(bank),
+        "transactions": _transactions(rng, bank),
+        "movement_metrics": _long(bank, ["totalDebitAmount"], lambda n: {
+            "period_value": 10.0, "annualised_value": 117.7,
+        }),
+        **_lender(rng, companies),
+    }  # fmt: skip
+
+
+def _reports(rng, companies):
+    rows = []
+    for company in [*companies, None] * 6 if companies else []:
+        product = str(rng.choice(["bank", "bank", "financial"]))
+        at = pd.Timestamp("2025-01-31T23:30:00Z") + pd.Timedelta(hours=1000 * int(rng.integers(0, 8)))  # ties
+        for version in (1, 2) if rng.random() < 0.2 else (1,):
+            risk_class = None if rng.random() < 0.15 else int(rng.integers(1, 6))
+            rows.append({
+                "report_id": f"r{len(rows) if version == 1 else len(rows) - 1}", "report_version": version,
+                "request_id": None if company is None else f"q{company}", "company_id": company, "product": product,
+                "source": None if rng.random() < 0.3 else "bank_xray", "created_at": at,
+                "available_at": at + pd.Timedelta(days=40 * (version - 1)), "is_backfilled": bool(rng.random() < 0.2),
+                "is_rated": risk_class is not None,
+                "bank_risk_class": risk_class if product == "bank" else None,
+                "financial_risk_class": risk_class if product == "financial" else None,
+                "default_probability": rng.random() if product == "financial" and risk_class else None,
+                "data_sanity_pct": rng.random() * 100, "n_transactions": 2, "n_days_covered": 59,
+                "period_end_date": pd.Timestamp("2025-02-28"),
+            })  # fmt: skip
+    frame = pd.DataFrame(rows)
+    if frame.empty:
+        return frame.reindex(columns=["product"])
+    integers = (*CLASS_COLUMNS, "n_transactions", "n_days_covered")
+    frame = frame.assign(
+        fetched_at=frame["available_at"], raw_sha256="0", **{c: frame[c].astype("Int64") for c in integers}
+    )
+    return frame.astype({"default_probability": "float64", "period_end_date": "datetime64[us]"})
+
+
+def _long(reports, names, columns):
+    """`columns` for every version of `reports` and each name."""
+    keys = reports.reindex(columns=["report_id", "report_version"]).loc[reports.index.repeat(len(names))]
+    label = "metric" if names == ["totalDebitAmount"] else "criterion"
+    frame = keys.reset_index(drop=True).assign(**{label: names * len(reports)})
+    return frame.assign(**columns(len(frame))) if len(frame) else frame
+
+
+def _notes(rng, companies):
+    frame = pd.DataFrame({"request_id": [f"q{company}" for company in companies], "request_version": 1})
+    for name in ratios.NOTES:
+        frame[f"{name}_cents"] = pd.array(rng.integers(-50_000, 500_000, len(frame)), "Int64")
+    frame.loc[frame.index[::4], "equity_cents"] = pd.NA
+    return frame
+
+
+def _months(rng, bank):
+    rows = [
+        {
+            "report_id": r.report_id, "report_version": r.report_version, "month": month,
+            "total_credit": round(float(rng.integers(0, 10**6)) / 100, 2), "total_debit": 50.25, "net_flow": 1.1,
+            "closing_balance": None if rng.random() < 0.3 else 7.7,
+            "n_negative_days": pd.NA if rng.random() < 0.3 else 2,
+            "n_days_covered": month.days_in_month, "is_complete": bool(rng.random() < 0.8), "n_alerts": 0,
+            "n_transactions": 3,
+        }
+        for r in bank.itertuples()
+        for month in pd.date_range("2025-01-01", periods=7, freq="MS")
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows)
+    return frame.astype({"n_negative_days": "Int64", "month": "datetime64[us]"}) if rows else frame
+
+
+def _statements(bank):
+    days = pd.to_datetime(["2024-12-31", "2025-01-31", "2025-02-28"]).astype("datetime64[us]")
+    rows = [
+        {
+            "report_id": r.report_id, "report_version": r.report_version, "account_no": 0, "statement_no": no,
+            "start_date": days[no], "end_date": days[no + 1], "start_balance": 100.1 + no, "end_balance": 101.1 + no,
+            "total_credit": 3.0, "total_debit": 2.0, "movements": "correct",
+        }
+        for r in bank.itertuples()
+        for no in (0, 1)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _transactions(rng, bank):
+    rows = [
+        {
+            "report_id": r.report_id, "report_version": r.report_version, "account_no": 0, "transaction_no": no,
+            "booked_date": pd.Timestamp("2025-01-10") + pd.Timedelta(days=30 * (no // 2)), "label": "VIR SEPA RECU",
+            "amount": amount, "balance_after": None if rng.random() < 0.5 else 103.1,
+        }
+        for r in bank.itertuples()
+        for no, amount in enumerate((3.0, -2.0, 3.0, -2.0))
+    ]  # fmt: skip
+    return (
+        pd.DataFrame(rows).astype({"booked_date": "datetime64[us]", "balance_after": "float64"})
+        if rows
+        else pd.DataFrame()
+    )
+
+
+def _lender(rng, companies):
+    at, n = pd.Timestamp("2025-12-31", tz="UTC").as_unit("us"), len(companies)
+    day = pd.Timestamp("2025-06-30").as_unit("us")
+    known = pd.DataFrame({"company_id": companies}).assign(recorded_at=at)
+    if not n:
+        return dict.fromkeys(("companies", "exposures", "loans", "outcomes"), known)
+    some_day = pd.Series(day + pd.to_timedelta(rng.integers(0, 150, n), "D")).astype("datetime64[us]")
+    group = pd.Series([f"G{no // 3}" if no % 2 else None for no in range(n)], dtype="string")
+    return {
+        "companies": known.assign(group_id=group),
+        "exposures": known.assign(exposure_date=day, drawn=rng.integers(0, 9999, n) / 100, currency="EUR"),
+        "loans": known.assign(
+            loan_id=[f"l{no}" for no in range(n)], origination_date=pd.Timestamp("2024-01-01").as_unit("us"),
+            closed_date=some_day.where(rng.random(n) < 0.5),
+        ),
+        "outcomes": known.assign(default_date=some_day.where(rng.random(n) < 0.3)),
+    }  # fmt: skip
+
+
+def _numpy(table, _directory):
+    floats = {f.name: pa.float64() for f in table.schema if pa.types.is_decimal(f.type)}
+    schema = pa.schema([pa.field(f.name, floats.get(f.name, f.type)) for f in table.schema])
+    return table.cast(schema).to_pandas(date_as_object=False)
+
+
+def _from_duckdb(table, _directory):
+    return CONNECTION.from_arrow(table)
+
+
+def _from_polars(table, _directory):
+    return importlib.import_module("polars").from_arrow(table).lazy()
+
+
+def _from_spark(table, directory):
+    path = directory / f"{id(table)}.parquet"
+    pq.write_table(table, path)
+    return engine.spark_session().read.parquet(str(path))
+
+
+CONNECTION = engine.connect_duckdb(threads=1)
+ENGINES = {
+    "numpy": _numpy,
+    "arrow types": lambda table, _: table.to_pandas(types_mapper=pd.ArrowDtype),
+    "arrow table": lambda table, _: table,
+    "duckdb": _from_duckdb,
+    "polars": _from_polars,
+}
+
+
+@cache
+def answer(analysis, name):
+    """The reference: on the package's own pandas frames."""
+    names, question = ANALYSES[analysis]
+    return parts(question(*(tables.table(t).to_pandas(world(name)[t]) for t in names)))
+
+
+def asked(analysis, name, flavour, directory):
+    names, question = ANALYSES[analysis]
+    return parts(question(*(flavour(world(name)[t], directory) for t in names)))
+
+
+def parts(result):
+    """Frames and figures of a result by name; a frame of a frozen result is one of them."""
+    return (
+        {"": result}
+        if isinstance(result, pd.DataFrame)
+        else {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+    )
+
+
+def same(got, want):
+    for name, expected in want.items():
+        if isinstance(expected, pd.DataFrame):
+            pd.testing.assert_frame_equal(got[name], expected, rtol=1e-9, atol=0)
+            assert got[name].attrs == expected.attrs
+        else:
+            assert got[name] == (expected if expected is None else pytest.approx(expected, rel=1e-9))
+
+
+CASES = [(name, flavour) for name in WORLDS for flavour in ENGINES if name == "many" or not flavour.startswith("arrow")]
+
+
+@pytest.mark.parametrize(("name", "flavour"), CASES)
+@pytest.mark.parametrize("analysis", ANALYSES)
+def test_every_engine_gives_the_same_answer(analysis, name, flavour, tmp_path):
+    if flavour == "polars":
+        pytest.importorskip("polars")
+    same(asked(analysis, name, ENGINES[flavour], tmp_path), answer(analysis, name))
+
+
+@pytest.mark.parametrize("analysis", ANALYSES)
+def test_the_worlds_ask_something(analysis):
+    first = next(part for part in answer(analysis, "many").values() if isinstance(part, pd.DataFrame))
+    assert len(first)
+    base = first.attrs.get("base")
+    if base is not None:
+        assert json.loads(json.dumps(base)) == base
+        assert set(base) == {"used", "excluded", "backfilled", "as_of", "filters"}
+
+
+PARIS = """
+import json, sys
+sys.path.insert(0, {here!r})
+import test_engines as here
+wanted = [a for a in here.ANALYSES]
+print(json.dumps({{a: here.digest(here.asked(a, "many", here.ENGINES["duckdb"], None)) for a in wanted}}))
+"""
+
+
+def digest(result):
+    """A result as text, figures to nine digits."""
+    return {
+        n: part.to_csv(float_format="%.9g") if isinstance(part, pd.DataFrame) else part for n, part in result.items()
+    }
+
+
+def test_another_time_zone_changes_nothing():
+    script = PARIS.format(here=str(Path(__file__).parent))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env={**os.environ, "TZ": "Europe/Paris"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(json.dumps({a: digest(answer(a, "many")) for a in ANALYSES}))
+
+
+@pytest.fixture(scope="module")
+def spark():
+    if shutil.which("java") is None or importlib.util.find_spec("pyspark") is None:
+        pytest.skip("Spark needs Java and the extra spark")
+    builder = importlib.import_module("pyspark.sql").SparkSession.builder.master("local[2]")
+    for key, value in {
+        "ui.enabled": "false",
+        "sql.shuffle.partitions": "2",
+        "driver.host": "127.0.0.1",
+        "driver.bindAddress": "127.0.0.1",
+    }.items():
+        builder = builder.config(f"spark.{key}", value)
+    session = builder.getOrCreate()
+    yield engine.spark_session()
+    session.stop()
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of Spark's own, about pandas and the session's files
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("analysis", ANALYSES)
+def test_spark_gives_the_same_answer(analysis, name, tmp_path):
+    same(asked(analysis, name, _from_spark, tmp_path), answer(analysis, name))
+
+
+def test_an_engine_that_fails_on_a_row_is_an_input_error_without_the_row():
+    relation = CONNECTION.sql(
+        "SELECT 'FR7612345' AS report_id, CAST(label AS BIGINT) AS report_version FROM (VALUES ('secret')) AS t(label)"
+    )
+    with pytest.raises(InputError, match="reports fails on the rows it meets") as raised:
+        frames.collect(frames.scan(relation, tables.REPORTS, ["report_id", "report_version"]), tables.REPORTS)
+    assert "secret" not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+def test_errors_of_no_engine_pass_through():
+    with pytest.raises(KeyError), engine.translated("a question"):
+        raise KeyError("ours")
+    with pytest.raises(InputError, match="a question fails in pyarrow"), engine.translated("a question"):
+        raise pa.ArrowNotImplementedError("no")
+    with pytest.raises(InputError, match="a question fails on the rows"), engine.translated("a question"):
+        raise duckdb.ConversionException("no")
+
+
+def test_frames_of_different_engines_are_refused():
+    criteria, reports = (world("many")[name] for name in ("bank_flag_criteria", "reports"))
+    with pytest.raises(InputError, match="bank_flag_criteria and reports are frames of different kinds"):
+        flags.criterion_prevalence(criteria, _from_duckdb(reports, None))

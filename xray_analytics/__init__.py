@@ -1,0 +1,89 @@
+"""X-Ray credit-risk reports as tidy, point-in-time tables, and the portfolio analyses built on them.
+
+The way of the data::
+
+    API ──get──▶ bytes ──┐
+    files ──import──▶────┴─▶ raw ──tidy──▶ Arrow tables ──▶ commit ──▶ Parquet parts + manifest
+                                      └─ bad report ─▶ quarantine (kept, named, counted)
+    lender's files ──attach──▶ companies · loans · exposures · outcomes
+    snapshot(as_of) ──read──▶ frames ──analysis──▶ small frame ──chart──▶ Axes
+
+Names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import charts, errors, tables
+    from .analysis import cashflow, flags, migration, monitoring, portfolio, quality, ratios
+    from .api.client import XRayClient
+    from .archive import read_report
+    from .errors import XRayError
+    from .fetch import import_files, sync
+    from .lender import attach
+    from .sandbox import Sandbox
+    from .settings import Settings
+    from .store import Store
+
+_HOMES = {
+    "Sandbox": "sandbox",
+    "Settings": "settings",
+    "Store": "store",
+    "XRayClient": "api.client",
+    "XRayError": "errors",
+    "attach": "lender",
+    "import_files": "fetch",
+    "read_report": "archive",
+    "sync": "fetch",
+}
+_MODULES = {
+    "cashflow": "analysis.cashflow",
+    "charts": "charts",
+    "errors": "errors",
+    "flags": "analysis.flags",
+    "migration": "analysis.migration",
+    "monitoring": "analysis.monitoring",
+    "portfolio": "analysis.portfolio",
+    "quality": "analysis.quality",
+    "ratios": "analysis.ratios",
+    "tables": "tables",
+}
+
+__all__ = [
+    "Sandbox",
+    "Settings",
+    "Store",
+    "XRayClient",
+    "XRayError",
+    "attach",
+    "cashflow",
+    "charts",
+    "errors",
+    "flags",
+    "import_files",
+    "migration",
+    "monitoring",
+    "portfolio",
+    "quality",
+    "ratios",
+    "read_report",
+    "sync",
+    "tables",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{_MODULES[name]}")
+    if name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Talking to the service: requests in, bytes out."""

@@ -1,0 +1,5 @@
+"""``python -m xray_analytics.cli``."""
+
+from . import main
+
+main()

@@ -1,0 +1,51 @@
+"""What changed between two snapshots: which reports, and which of their headline figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from .snapshot import Snapshot
+
+FIGURES = (
+    "report_version", "is_rated", "bank_risk_class", "bank_score", "data_sanity_pct", "financial_risk_class",
+    "default_probability",
+)  # fmt: skip
+_NAMES = ("report_id", "company_id", "product")
+COLUMNS = (*_NAMES, "change", "column", "before", "after")
+
+
+def between(before: Snapshot, after: Snapshot) -> pd.DataFrame:
+    """See `Snapshot.diff`."""
+    old, new = (snapshot.read("reports", columns=[*_NAMES, *FIGURES]) for snapshot in (before, after))
+    gone, came = (a[~a["report_id"].isin(b["report_id"])] for a, b in ((old, new), (new, old)))
+    withdrawn = after.withdrawn().keys() - before.withdrawn().keys()
+    found = [
+        _marked(came, "new"),
+        _marked(gone, "gone"),
+        _marked(new[new["report_id"].isin(withdrawn)], "withdrawn"),
+        _revised(old, new),
+    ]
+    return pd.concat(found).sort_values(["report_id", "change", "column"], kind="stable", ignore_index=True)
+
+
+def _marked(reports: pd.DataFrame, change: str) -> pd.DataFrame:
+    """One row for each report, without a figure."""
+    return _typed(reports[list(_NAMES)].assign(change=change, column=None, before=np.nan, after=np.nan))
+
+
+def _revised(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """One row for each figure that differs, of the reports that both have."""
+    both = [frame[frame["report_id"].isin(other["report_id"])] for frame, other in ((old, new), (new, old))]
+    values = [frame.set_index("report_id")[list(FIGURES)].astype("Float64").astype("float64") for frame in both]
+    changed = (values[0] != values[1]) & ~(values[0].isna() & values[1].isna())
+    row, figure = np.nonzero(changed.to_numpy())
+    rows = both[1][list(_NAMES)].iloc[row].assign(change="revised", column=np.array(FIGURES, dtype=object)[figure])
+    return _typed(rows.assign(before=values[0].to_numpy()[row, figure], after=values[1].to_numpy()[row, figure]))
+
+
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.astype({"change": "string", "column": "string"})[list(COLUMNS)]

@@ -1,0 +1,189 @@
+"""The only place that changes files of the store: create, fsync, rename, link, remove, lock.
+
+Each change is one call of `os`, so that a test can let every one of them fail in turn. Directories are 0700 and files
+0600; nothing is overwritten in place and no link is followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+from ..errors import StoreError
+
+PROBE_BYTES = 1_000_000  # enough to notice a full disk, too little to be noticed
+
+
+def make_tree(root: Path, folders: tuple[str, ...]) -> None:
+    """The store's folder, which may be a link to a larger disk, and the folders in it, which may not."""
+    os.makedirs(root.parent, exist_ok=True)
+    if not root.is_dir():
+        make_directory(root)
+    for name in folders:
+        make_directory(root / name)
+
+
+def make_directory(path: Path) -> None:
+    """The directory, private to its owner; one that is there already is left as it is."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise
+        return
+    sync_directory(path.parent)
+
+
+def create(path: Path, data: bytes | memoryview) -> None:
+    """A new file, complete and fsynced; `FileExistsError` where the name is taken, by a link as well."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename within the store, in one step."""
+    os.replace(source, target)
+
+
+def publish(source: Path, target: Path) -> None:
+    """Give the file its final name, which must not exist yet: `FileExistsError` where it does."""
+    os.link(source, target)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory survive a power failure."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove one file."""
+    os.unlink(path)
+
+
+def empty(directory: Path, *, keep: Collection[str] = ()) -> None:
+    """Remove every other file of a directory: what a writer that was killed left in staging."""
+    for entry in sorted(set(os.listdir(directory)) - set(keep)):
+        remove(directory / entry)
+
+
+def probe(directory: Path) -> None:
+    """Fail now, before anything was fetched, where files cannot be written, synced or linked."""
+    first, second = directory / "probe", directory / "probe-link"
+    create(first, bytes(PROBE_BYTES))
+    publish(first, second)
+    empty(directory)
+
+
+def lock(path: Path) -> int:
+    """Take the lock file, for `unlock`; the kernel releases it with the process, however that ends.
+
+    Its first line is the process, its second the number that `unlock` last recorded: see `recorded`.
+
+    Raises
+    ------
+    StoreError
+        Another writer holds it; the message names its process.
+    """
+    import fcntl  # noqa: PLC0415 - POSIX only; reading works without
+
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _record(handle, recorded(path))
+    except BlockingIOError:
+        holder = os.read(handle, 20).decode("ascii", "replace").partition("\n")[0] or "unknown"
+        os.close(handle)
+        raise StoreError(
+            f"store {path.parent} is locked: process {holder} is writing to it; wait for its end, or end it"
+        ) from None
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def unlock(handle: int, number: int | None = None) -> None:
+    """Give the lock back, and record a commit that is published; the file stays, or two writers could get in."""
+    try:
+        if number is not None:
+            with suppress(OSError):  # a record that is missing accuses nobody
+                _record(handle, number)
+    finally:
+        os.close(handle)
+
+
+def recorded(path: Path) -> int:
+    """The highest commit known to have been published; 0 where the lock file does not say.
+
+    Written after publishing, and cut short by a crash it reads lower: it is never above the truth.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return 0
+    return int(lines[1]) if len(lines) > 1 and lines[1].isdigit() else 0
+
+
+def _record(handle: int, number: int) -> None:
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, b"%d\n%d\n" % (os.getpid(), number))
+
+
+@contextmanager
+def changing(root: Path, needed: int = 0) -> Iterator[None]:
+    """Errors of the file system as `StoreError`; `needed` is what the step writes [bytes]."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(_explain(error, root, needed)) from error
+
+
+def _explain(error: OSError, root: Path, needed: int) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(root).free if root.exists() else 0
+        return f"store {root}: the disk is full ({needed:,} bytes needed, {free:,} free); nothing was committed"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"store {root} cannot be written ({error.strerror}): check its owner and mode; reading still works"
+    where = os.path.basename(str(error.filename or root))
+    return f"store {root}: {error.strerror or error} at {where}; nothing was committed, run the command again"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, computed once per process for the same path, inode, size and time of change.
+
+    Raises
+    ------
+    OSError
+        The file is missing or cannot be read.
+    """
+    seen = os.stat(path)
+    return _digest(path, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+
+
+def digest_now(path: Path) -> str:
+    """SHA-256 of a file as it is at this moment."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _digest(path: Path, inode: int, size: int, changed_ns: int) -> str:
+    return digest_now(path)

@@ -1,0 +1,144 @@
+"""What a point in time can see of each table: SQL text, the same for DuckDB and Spark.
+
+Of each report and request the newest version known by then is visible, and every other table follows.
+"""
+
+# ruff: noqa: S608 - every name in this SQL comes from `tables`, every value is an instant
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Literal
+
+from .. import tables
+from ..errors import InputError
+from ..schema import Table
+
+Clock = Literal["available", "fetched"]
+
+
+def moment(as_of: date | datetime | str | None) -> datetime | None:
+    """The instant meant: a day is its last microsecond in UTC, text is ISO 8601, None is no limit.
+
+    Raises
+    ------
+    InputError
+        The text is not ISO 8601, or an instant has no time zone.
+
+    Examples
+    --------
+    >>> moment("2025-06-30").isoformat()
+    '2025-06-30T23:59:59.999999+00:00'
+    >>> moment("2025-06-30T12:00:00+02:00").isoformat()
+    '2025-06-30T10:00:00+00:00'
+    """
+    if as_of is None:
+        return None
+    if isinstance(as_of, str):
+        as_of = _from_text(as_of)
+    if not isinstance(as_of, datetime):
+        return datetime.combine(as_of, time.max, UTC)
+    if as_of.tzinfo is None:
+        raise InputError(f"as_of {as_of} has no time zone; add one (such as +00:00), or give a day")
+    utc = as_of.astimezone(UTC)
+    return datetime.combine(utc.date(), utc.time(), UTC)
+
+
+def _from_text(text: str) -> date | datetime:
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    raise InputError(f"as_of {text!r} is neither a day such as 2025-06-30 nor an instant such as 2025-06-30T12:00:00Z")
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """What a point in time can see, as SQL; `rows` gives the SQL of everything stored in a table."""
+
+    rows: Callable[[str], str]
+    as_of: datetime | None
+    clock: Clock
+    instant: str = "TIMESTAMPTZ"
+
+    def sql(self, name: str) -> str:
+        """The visible rows of a table."""
+        table = tables.TABLES[name]
+        if table in tables.REPORT_TABLES:
+            return self._reports() if table is tables.REPORTS else self._versions(table, self._newest_reports())
+        if table in tables.REQUEST_TABLES:  # notes have no creation of their own: known when fetched, on both clocks
+            clock = self._request_clock if table is tables.REQUESTS else "fetched_at"
+            return self._versions(table, self._newest_requests(clock))
+        if table in tables.LENDER_TABLES:
+            return self._lender(table)
+        if table is tables.MEDIA:
+            return self._newest(table, ("medium_id",), self._known("fetched_at"), "fetched_at DESC")
+        return f"SELECT * FROM {self.rows(name)} AS t WHERE {self._book_keeping(table)}"
+
+    @property
+    def _request_clock(self) -> str:
+        if self.clock == "fetched":
+            return "fetched_at"
+        return "CASE WHEN request_version = 1 THEN coalesce(created_at, fetched_at) ELSE fetched_at END"
+
+    def _known(self, clock: str) -> str:
+        return "true" if self.as_of is None else f"{clock} <= {self.instant} '{self.as_of.isoformat()}'"
+
+    def _book_keeping(self, table: Table) -> str:
+        if table is tables.RUNS:
+            return self._known("finished_at")
+        if table is not tables.DRIFT:
+            return self._known("fetched_at")
+        runs = f"SELECT commit FROM {self.rows('runs')} AS r WHERE {self._known('finished_at')}"
+        return "true" if self.as_of is None else f"commit IN ({runs})"
+
+    def _newest_reports(self) -> str:
+        clock = "available_at" if self.clock == "available" else "fetched_at"
+        return (
+            f"SELECT report_id, max(report_version) AS report_version FROM {self.rows('reports')} AS v "
+            f"WHERE {self._known(clock)} GROUP BY report_id"
+        )
+
+    def _newest_requests(self, clock: str) -> str:
+        return (
+            f"SELECT request_id, max(request_version) AS request_version FROM {self.rows('requests')} AS v "
+            f"WHERE {self._known(clock)} GROUP BY request_id"
+        )
+
+    def _versions(self, table: Table, newest: str) -> str:
+        object_id, version = table.key[:2]
+        return (
+            f"SELECT t.* FROM {self.rows(table.name)} AS t JOIN ({newest}) AS n "
+            f"ON t.{object_id} = n.{object_id} AND t.{version} = n.{version}"
+        )
+
+    def _reports(self) -> str:
+        """The company is the report's own code, else that of its request: which may have come later."""
+        names = ", ".join(
+            "coalesce(r.company_id, q.company_id) AS company_id" if name == "company_id" else f"r.{name}"
+            for name in tables.REPORTS.names
+        )
+        reports = self._versions(tables.REPORTS, self._newest_reports())
+        requests = self.sql("requests")
+        return f"SELECT {names} FROM ({reports}) AS r LEFT JOIN ({requests}) AS q ON r.request_id = q.request_id"
+
+    def _lender(self, table: Table) -> str:
+        """A row counts from `valid_from`; on the clock of fetching it must also have been brought in."""
+        known = "true"
+        if self.as_of is not None:
+            known = f"(valid_from IS NULL OR valid_from <= DATE '{self.as_of.date().isoformat()}')"
+            known += f" AND {self._known('recorded_at')}" if self.clock == "fetched" else ""
+        natural = tuple(name for name in table.key if name != "recorded_at")
+        order = "valid_from DESC NULLS LAST, recorded_at DESC" if table is tables.COMPANIES else "recorded_at DESC"
+        return self._newest(table, natural, known, order)
+
+    def _newest(self, table: Table, natural: Sequence[str], known: str, order: str) -> str:
+        names = ", ".join(table.names)
+        ranked = (
+            f"SELECT {names}, row_number() OVER (PARTITION BY {', '.join(natural)} ORDER BY {order}) AS newest_first "
+            f"FROM {self.rows(table.name)} AS t WHERE {known}"
+        )
+        return f"SELECT {names} FROM ({ranked}) AS n WHERE newest_first = 1"

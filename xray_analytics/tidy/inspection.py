@@ -1,0 +1,71 @@
+"""What of a payload's transactions the alias map recognises, and the settings that would map the rest."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..tables import CREDIT_DEBIT_PAIRS, TRANSACTION_ALIASES
+from .batch import Received
+from .entries import COLUMNS, Aliases, compile_aliases
+from .objects import SOURCES, Known, decode_strictly
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Members of transactions: those recognised with their column, the others with the number of their entries.
+
+    `settings_lines` is TOML for the settings file: a table of aliases in which each unrecognised member waits, as a
+    comment, for the column it means. It is empty where everything is recognised.
+    """
+
+    n_transactions: int
+    recognised: dict[str, str]
+    unrecognised: dict[str, int]
+    settings_lines: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return asdict(self)
+
+
+def inspect(received: Iterable[Received], *, aliases: Aliases = TRANSACTION_ALIASES) -> Inspection:
+    """Compare the members of all transactions with the alias map.
+
+    Raises
+    ------
+    ReportError
+        A payload cannot be decoded. What a full reading would refuse besides is not looked at.
+    """
+    columns = {name: column for column, (_, names) in compile_aliases(tuple(aliases.items())).items() for name in names}
+    columns |= {name: "amount" for pair in CREDIT_DEBIT_PAIRS for name in pair if name not in columns}
+    seen: Counter[str] = Counter()
+    n = 0
+    for one in received:
+        raw = decode_strictly(one.body, one.kind, Known(aliases, _PRODUCTS)).item.get("raw")
+        entries = raw.get("allTransactions") if isinstance(raw, dict) else None
+        found = [entry for entry in entries or () if isinstance(entry, dict)]
+        n += len(found)
+        for entry in found:
+            seen.update(entry.keys())
+    unrecognised = {name: times for name, times in sorted(seen.items()) if name not in columns}
+    recognised = {name: columns[name] for name in sorted(seen.keys() & columns.keys())}
+    return Inspection(n, recognised, unrecognised, _settings_lines(unrecognised, set(recognised.values()), aliases))
+
+
+_PRODUCTS = {word: product for product, word in SOURCES.items()}
+
+
+def _settings_lines(unrecognised: dict[str, int], fed: set[str], aliases: Aliases) -> str:
+    """One commented line per member, with the column to be filled in among those that nothing feeds yet."""
+    if not unrecognised:
+        return ""
+    free = [column for column in COLUMNS if column not in fed]
+    lines = ["[transaction_aliases]", f"# put the right column first; nothing feeds {', '.join(free)} yet"]
+    for name in unrecognised:
+        kept = ", ".join(json.dumps(n, ensure_ascii=False) for n in (name, *aliases.get(free[0], ()))) if free else ""
+        lines.append(f"# {free[0]} = [{kept}]" if free else f"# {json.dumps(name)} stays in extra")
+    return "\n".join(lines) + "\n"
