@@ -78,7 +78,7 @@ class Watchdog:
             self._closing = True
             self._changed.notify()
         if self._thread is not None:
-            self._thread.join(timeout=1.0)
+            self._thread.join(timeout=10.0)  # at most one look at the limits away
 
     def _rouse(self, ends: float) -> None:
         if self._thread is None:
