@@ -270,3 +270,8 @@ def lightness(color):
 def test_class_colours_darken_with_risk_by_visible_steps():
     steps = np.diff([lightness(charts.CLASS_COLORS[c]) for c in (1, 2, 3, 4, 5)])
     assert (steps < -10).all()
+
+
+def test_notebook__axes_that_end_a_cell_are_their_picture():
+    picture = charts.blank_axes()._repr_png_()
+    assert picture.startswith(b"\x89PNG") and picture == charts.blank_axes()._repr_png_()

@@ -52,10 +52,20 @@ _DRAWN = ("by", "column", "freq", "weight")  # seen in the chart itself
 Floats = npt.NDArray[np.float64]
 
 
+class Chart(Axes):
+    """Axes that a notebook shows as their picture when they end a cell, without pyplot and its state."""
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        with _house_style():
+            _figure(self).savefig(picture, format="png", metadata={"Software": None})
+        return picture.getvalue()
+
+
 def blank_axes(width: float = 9.0, height: float = 5.0) -> Axes:
     """Empty axes in the house style on a figure of their own; width and height in inches (100 pixels each)."""
     with _house_style():
-        return Figure(figsize=(width, height)).add_subplot()
+        return Figure(figsize=(width, height)).add_subplot(axes_class=Chart)
 
 
 def base_line(frame: pd.DataFrame, counted: str = "companies") -> str:
