@@ -7,8 +7,6 @@ and no verdict on the model (that is the validation report's).
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,6 +20,7 @@ from ..analysis import cashflow, monitoring, portfolio, quality
 from ..errors import InputError
 from . import figures
 from .page import FEWEST_FOR_SHARES, Figure, Grid, Tile, grid, text, unbroken, with_names
+from .saving import save
 
 if TYPE_CHECKING:
     from ..store.snapshot import Snapshot
@@ -143,24 +142,7 @@ def write_portfolio_report(found: Portfolio, path: str | Path, *, overwrite: boo
     InputError
         The file exists and `overwrite` is not set, or it cannot be written.
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already; choose another name, or --force to replace it")
-    page = render(found).encode()
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".report-")  # mode 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot write the report to {path}: {error.strerror}; choose another place") from error
-    return path
+    return save(render(found), path, overwrite=overwrite)
 
 
 def render(found: Portfolio) -> str:
