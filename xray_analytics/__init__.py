@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from . import charts, errors, tables
     from .analysis import cashflow, flags, migration, monitoring, portfolio, quality, ratios
     from .api.client import XRayClient
+    from .api.notes import Notes
     from .archive import read_report
     from .errors import XRayError
     from .fetch import import_files, sync
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from .sandbox import Sandbox
     from .settings import Settings
     from .store import Store
+    from .terminal import progress
 
 _HOMES = {
+    "Notes": "api.notes",
     "Sandbox": "sandbox",
     "Settings": "settings",
     "Store": "store",
@@ -36,6 +39,7 @@ _HOMES = {
     "XRayError": "errors",
     "attach": "lender",
     "import_files": "fetch",
+    "progress": "terminal",
     "read_report": "archive",
     "sync": "fetch",
 }
@@ -53,6 +57,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Notes",
     "Sandbox",
     "Settings",
     "Store",
@@ -67,6 +72,7 @@ __all__ = [
     "migration",
     "monitoring",
     "portfolio",
+    "progress",
     "quality",
     "ratios",
     "read_report",

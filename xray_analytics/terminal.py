@@ -38,9 +38,13 @@ def console() -> Console:
 
 @contextmanager
 def progress() -> Iterator[Report]:
-    """A progress bar per stage, on stderr; silent when stderr is not a terminal."""
+    """A progress bar per stage, on stderr or in the notebook; silent where nobody watches.
+
+    ``with xa.progress() as bars: xa.sync(client, store, progress=bars)``
+    """
     columns = (TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
+    out = Console(stderr=True)
+    with Progress(*columns, console=out, disable=not (out.is_jupyter or sys.stderr.isatty())) as bars:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int | None) -> None:
