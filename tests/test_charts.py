@@ -274,4 +274,5 @@ def test_class_colours_darken_with_risk_by_visible_steps():
 
 def test_notebook__axes_that_end_a_cell_are_their_picture():
     picture = charts.blank_axes()._repr_png_()
-    assert picture.startswith(b"\x89PNG") and picture == charts.blank_axes()._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    assert picture == charts.blank_axes()._repr_png_()

@@ -1,6 +1,7 @@
 """Each notebook is a lesson that runs from nothing, on the sandbox, and is stored without what it printed."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -41,5 +42,5 @@ def test_notebook__is_stored_without_outputs(path):
 
 def test_notebooks__are_numbered_and_lead_to_the_next():
     assert [path.stem[0] for path in NOTEBOOKS] == [str(n + 1) for n in range(len(NOTEBOOKS))]
-    for path, following in zip(NOTEBOOKS, NOTEBOOKS[1:], strict=False):
+    for path, following in pairwise(NOTEBOOKS):
         assert f"]({following.name})" in nbformat.read(path, as_version=4).cells[-1].source
