@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import charts, errors, tables
-    from .analysis import cashflow, flags, migration, monitoring, portfolio, quality, ratios
+    from .analysis import backtest, cashflow, flags, migration, monitoring, portfolio, quality, ratios
     from .api.client import XRayClient
     from .api.notes import Notes
     from .archive import read_report
@@ -44,6 +44,7 @@ _HOMES = {
     "sync": "fetch",
 }
 _MODULES = {
+    "backtest": "analysis.backtest",
     "cashflow": "analysis.cashflow",
     "charts": "charts",
     "errors": "errors",
@@ -64,6 +65,7 @@ __all__ = [
     "XRayClient",
     "XRayError",
     "attach",
+    "backtest",
     "cashflow",
     "charts",
     "errors",
