@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 # Letters that Unicode does not decompose into a plain one and a mark.
-_PLAIN = str.maketrans({"Ł": "L", "Ø": "O", "Đ": "D", "Æ": "AE", "Œ": "OE", "ẞ": "SS", "ß": "SS"})
-_REFERENCE = r"\S*\d\S*\d\S*\d\S*|\b\d+\b"  # a word with three digits, or a number
+_PLAIN = {"Ł": "L", "Ø": "O", "Đ": "D", "Æ": "AE", "Œ": "OE", "ẞ": "SS", "ß": "SS"}
+_SPACES = r"[\t-\r\x1c-\x1f ]+"
+# Patterns are for RE2, which takes time in proportion to the text; texts are capitals without accents.
+_REFERENCE = r"[^ ]*[0-9][^ ]*[0-9][^ ]*[0-9][^ ]*|\b[0-9]+\b"  # a word with three digits, or a number
 _CUT = r"(?:/MOTIF|/REF|\bREF\b|\bMANDAT\b|\bMDT\b|\bRUM\b|\bICS\b|\bMOTIF\b|\bECHEANCE\b).*$"
 _BANK_WORDS = (
     r"^(?:(?:VIR ?SEPA ?(?:RECU|EMIS)?|VIREMENTS?|VIR|SEPA|SCT|INST(?:ANTANE)?|PERMANENT|RECU|EMIS|WEB|EN VOTRE FAVEUR"
@@ -51,40 +55,42 @@ def counterparties(names: pd.Series[str], labels: pd.Series[str]) -> pd.Series[s
     ['LICORNE', 'SALARIE 1']
     """
     named = _each(names, lambda texts: _bare(_capitals(texts)))
-    unnamed = labels.where(named.isna())
-    return named.fillna(_each(unnamed, _party)).fillna(stems(unnamed))
+    found = named.fillna(_each(labels.where(named.isna()), _party))
+    return found.fillna(stems(labels.where(found.isna())))
 
 
-def _each(texts: pd.Series[str], change: Callable[[pd.Series[str]], pd.Series[str]]) -> pd.Series[str]:
+def _each(texts: pd.Series[str], change: Callable[[pa.Array], pa.Array]) -> pd.Series[str]:
     """Change every distinct text once; missing texts stay missing, and nothing left is missing."""
     codes, unique = pd.factorize(texts.astype("string"))
-    changed = change(pd.Series(unique, dtype="string"))
-    changed = changed.mask(changed == "").astype("string")
-    return pd.Series(changed.array.take(codes, allow_fill=True), texts.index, dtype="string")
+    changed = change(pa.array(unique, pa.string()))
+    kept = pd.array(pc.if_else(pc.equal(changed, ""), pa.scalar(None, pa.string()), changed), dtype="string")
+    return pd.Series(kept.take(codes, allow_fill=True), texts.index, dtype="string")
 
 
-def _capitals(texts: pd.Series[str]) -> pd.Series[str]:
-    upper = texts.str.upper()
-    foreign = ~upper.str.isascii().astype(bool)
-    if foreign.any():
-        plain = upper[foreign].str.translate(_PLAIN).str.normalize("NFKD").str.replace(r"[^\x00-\x7f]", "", regex=True)
-        upper = upper.mask(foreign, plain.str.upper())
+def _capitals(texts: pa.Array) -> pa.Array:
+    upper = pc.utf8_upper(texts)
+    if not pc.all(pc.string_is_ascii(upper)).as_py():
+        for letter, plain in _PLAIN.items():
+            upper = pc.replace_substring(upper, letter, plain)
+        marked = pc.utf8_upper(pc.utf8_normalize(upper, "NFKD"))
+        upper = pc.replace_substring_regex(marked, r"[^\x00-\x7f]", "")
     return _single_spaces(upper)
 
 
-def _without_references(texts: pd.Series[str]) -> pd.Series[str]:
-    return _single_spaces(_capitals(texts).str.replace(_REFERENCE, " ", regex=True))
+def _without_references(texts: pa.Array) -> pa.Array:
+    return _single_spaces(pc.replace_substring_regex(_capitals(texts), _REFERENCE, " "))
 
 
-def _party(texts: pd.Series[str]) -> pd.Series[str]:
-    short = _capitals(texts).str.replace(_CUT, " ", regex=True).str.replace(_BANK_WORDS, "", regex=True)
-    return _bare(short.str.replace(_REFERENCE, " ", regex=True))
+def _party(texts: pa.Array) -> pa.Array:
+    short = _single_spaces(pc.replace_substring_regex(_capitals(texts), _CUT, " "))
+    short = pc.replace_substring_regex(short, _BANK_WORDS, "")
+    return _bare(pc.replace_substring_regex(short, _REFERENCE, " "))
 
 
-def _bare(names: pd.Series[str]) -> pd.Series[str]:
-    without = names.str.replace(_LEGAL_FORM, " ", regex=True).str.replace(r"[^A-Z0-9&]+", " ", regex=True)
-    return _single_spaces(without)
+def _bare(names: pa.Array) -> pa.Array:
+    without = pc.replace_substring_regex(names, _LEGAL_FORM, " ")
+    return _single_spaces(pc.replace_substring_regex(without, "[^A-Z0-9&]+", " "))
 
 
-def _single_spaces(texts: pd.Series[str]) -> pd.Series[str]:
-    return texts.str.replace(r"\s+", " ", regex=True).str.strip()
+def _single_spaces(texts: pa.Array) -> pa.Array:
+    return pc.ascii_trim_whitespace(pc.replace_substring_regex(texts, _SPACES, " "))

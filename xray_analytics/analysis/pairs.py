@@ -45,7 +45,7 @@ def opposite_pairs(
     apart = pairs["day_debit"] - pairs["day_credit"]
     account, other = (pairs[f"account_no_{side}"].fillna(-1) for side in ("credit", "debit"))
     fits = (account == other) if same_account else (account != other) & (account >= 0) & (other >= 0)
-    near = pairs[fits & apart.between(*days)].assign(apart=apart.abs())
+    near = pairs.assign(apart=apart.abs())[fits & apart.between(*days)]  # assigning to no rows would add some
     near = near.sort_values(["apart", "position_credit", "position_debit"])
     return _one_to_one(near.rename(columns={"position_credit": "credit", "position_debit": "debit"}))
 
