@@ -80,7 +80,9 @@ class Store:
         """
         return manifests.read_head(self._root)
 
-    def snapshot(self, as_of: date | datetime | str | None = None, *, clock: Clock = "available") -> Snapshot:
+    def snapshot(
+        self, as_of: date | datetime | str | None = None, *, clock: Clock = "available", commit: int | None = None
+    ) -> Snapshot:
         """The store as it was known at a point in time.
 
         Parameters
@@ -90,17 +92,19 @@ class Store:
         clock
             ``"available"``: a report counts from its creation, as a backtest needs it. ``"fetched"``: from when this
             store had it, which no later sync can change.
+        commit
+            Read what that commit published instead of the newest; the last 20 are kept.
 
         Raises
         ------
         InputError
             `as_of` or `clock` cannot be understood.
         StoreError
-            There is no store, or it is damaged.
+            There is no store, it is damaged, or the commit is not kept.
         """
         if clock not in ("available", "fetched"):
             raise InputError(f"no clock {clock!r}; there are available and fetched")
-        return Snapshot(self._root, self._published(), self._connect, moment(as_of), clock)
+        return Snapshot(self._root, self._published(commit), self._connect, moment(as_of), clock)
 
     def writer(self, *, outdated: bool = False) -> AbstractContextManager[Writer]:
         """The one writer: holds the lock, and publishes with `Writer.commit`.
@@ -243,10 +247,17 @@ class Store:
         shown = ", ".join(f"{head.rows(name):,} {name}" for name in ("requests", "reports", "transactions"))
         return f"<Store {self.path}: commit {head.number} of {head.created_at:%Y-%m-%d %H:%M} UTC, {shown}>"
 
-    def _published(self) -> Manifest:
+    def _published(self, commit: int | None = None) -> Manifest:
         head = self.head
         if head is None:
             raise StoreError(f"no store at {self.path}; `xray sync` or `xray demo` makes one")
+        if commit is not None and commit != head.number:
+            try:
+                head = manifests.read_manifest(self._root, commit)
+            except FileNotFoundError:
+                raise StoreError(
+                    f"store {self.path}: commit {commit} is not kept; there are {manifests.published(self._root)}"
+                ) from None
         manifests.refuse_other_schema(self._root, head)
         return head
 

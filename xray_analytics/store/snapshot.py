@@ -21,7 +21,7 @@ from .. import engine as engines
 from .. import tables
 from ..errors import InputError
 from ..schema import Money, Table
-from . import difference, parts
+from . import difference, history, parts
 from .manifests import Manifest
 from .visibility import Clock, Visibility
 
@@ -80,6 +80,27 @@ class Snapshot:
         names = _chosen(wanted, columns)
         query = f"SELECT * FROM ({self._visibility().sql(table)}) AS {table}"
         return self._fetch(query, wanted, names, where=where)
+
+    def history(
+        self, table: str, *, columns: Sequence[str] | None = None, where: str | None = None, money: Money = "float"
+    ) -> pd.DataFrame:
+        """As `read`, with every version known by then, and not only the newest: what a backtest looks back on.
+
+        Of a report, `available_at` (with the clock ``"fetched"``: `fetched_at`) is then when its company was known as
+        well, where that came through its request; should a request ever name another company, its reports are there
+        once for each.
+
+        Raises
+        ------
+        InputError
+            As `read`, or the table is neither one of reports nor of the lender.
+        """
+        wanted = tables.table(table)
+        query = f"SELECT * FROM ({history.sql(self._visibility(), table)}) AS {table}"
+        clock = "available_at" if self.clock == "available" else "fetched_at"
+        order = ", ".join([*wanted.key, *([clock] if wanted is tables.REPORTS else [])])
+        found = self._fetch(query, wanted, _chosen(wanted, columns), where=where, order=order)
+        return wanted.to_pandas(found, money=money)
 
     def latest(self, product: str, *, money: Money = "float") -> pd.DataFrame:
         """The newest visible report of each company, as pandas, ordered by company.

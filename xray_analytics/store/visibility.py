@@ -70,42 +70,44 @@ class Visibility:
         if table in tables.REPORT_TABLES:
             return self._reports() if table is tables.REPORTS else self._versions(table, self._newest_reports())
         if table in tables.REQUEST_TABLES:  # notes have no creation of their own: known when fetched, on both clocks
-            clock = self._request_clock if table is tables.REQUESTS else "fetched_at"
+            clock = self.request_clock if table is tables.REQUESTS else "fetched_at"
             return self._versions(table, self._newest_requests(clock))
         if table in tables.LENDER_TABLES:
             return self._lender(table)
         if table is tables.MEDIA:
-            return self._newest(table, ("medium_id",), self._known("fetched_at"), "fetched_at DESC")
+            return self._newest(table, ("medium_id",), self.known("fetched_at"), "fetched_at DESC")
         return f"SELECT * FROM {self.rows(name)} AS t WHERE {self._book_keeping(table)}"
 
     @property
-    def _request_clock(self) -> str:
+    def request_clock(self) -> str:
+        """SQL of when a version of a request was known."""
         if self.clock == "fetched":
             return "fetched_at"
         return "CASE WHEN request_version = 1 THEN coalesce(created_at, fetched_at) ELSE fetched_at END"
 
-    def _known(self, clock: str) -> str:
+    def known(self, clock: str) -> str:
+        """SQL of whether a time is not later than the moment."""
         return "true" if self.as_of is None else f"{clock} <= {self.instant} '{self.as_of.isoformat()}'"
 
     def _book_keeping(self, table: Table) -> str:
         if table is tables.RUNS:
-            return self._known("finished_at")
+            return self.known("finished_at")
         if table is not tables.DRIFT:
-            return self._known("fetched_at")
-        runs = f"SELECT commit FROM {self.rows('runs')} AS r WHERE {self._known('finished_at')}"
+            return self.known("fetched_at")
+        runs = f"SELECT commit FROM {self.rows('runs')} AS r WHERE {self.known('finished_at')}"
         return "true" if self.as_of is None else f"commit IN ({runs})"
 
     def _newest_reports(self) -> str:
         clock = "available_at" if self.clock == "available" else "fetched_at"
         return (
             f"SELECT report_id, max(report_version) AS report_version FROM {self.rows('reports')} AS v "
-            f"WHERE {self._known(clock)} GROUP BY report_id"
+            f"WHERE {self.known(clock)} GROUP BY report_id"
         )
 
     def _newest_requests(self, clock: str) -> str:
         return (
             f"SELECT request_id, max(request_version) AS request_version FROM {self.rows('requests')} AS v "
-            f"WHERE {self._known(clock)} GROUP BY request_id"
+            f"WHERE {self.known(clock)} GROUP BY request_id"
         )
 
     def _versions(self, table: Table, newest: str) -> str:
@@ -125,12 +127,15 @@ class Visibility:
         requests = self.sql("requests")
         return f"SELECT {names} FROM ({reports}) AS r LEFT JOIN ({requests}) AS q ON r.request_id = q.request_id"
 
-    def _lender(self, table: Table) -> str:
+    def lender_row_is_known(self) -> str:
         """A row counts from `valid_from`; on the clock of fetching it must also have been brought in."""
-        known = "true"
-        if self.as_of is not None:
-            known = f"(valid_from IS NULL OR valid_from <= DATE '{self.as_of.date().isoformat()}')"
-            known += f" AND {self._known('recorded_at')}" if self.clock == "fetched" else ""
+        if self.as_of is None:
+            return "true"
+        known = f"(valid_from IS NULL OR valid_from <= DATE '{self.as_of.date().isoformat()}')"
+        return known + (f" AND {self.known('recorded_at')}" if self.clock == "fetched" else "")
+
+    def _lender(self, table: Table) -> str:
+        known = self.lender_row_is_known()
         natural = tuple(name for name in table.key if name != "recorded_at")
         order = "valid_from DESC NULLS LAST, recorded_at DESC" if table is tables.COMPANIES else "recorded_at DESC"
         return self._newest(table, natural, known, order)
