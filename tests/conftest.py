@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from xray_analytics import cli
+from xray_analytics import Settings, XRayClient, cli
+from xray_analytics.journal import Journal
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -33,6 +34,56 @@ def _only_loopback(monkeypatch):
         "XRAY_STORE",
     ):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Long loops run only when asked for: ``-m long``, and each may take an hour."""
+    if "long" in config.getoption("-m"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(3600))
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="minutes; run with -m long"))
+
+
+FIGURES = {}
+
+
+@pytest.fixture
+def figure():
+    """Print a figure of the proof at the end of the run: ``figure("kills survived", 50)``."""
+    return FIGURES.__setitem__
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The figures of the proof, as measured in this run."""
+    if FIGURES:
+        terminalreporter.section("figures of this run")
+        for name, value in FIGURES.items():
+            terminalreporter.write_line(f"{name}: {value}")
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """A journal of its own."""
+    with Journal(tmp_path / "journal.sqlite3") as opened:
+        yield opened
+
+
+@pytest.fixture
+def connect():
+    """Build clients that wait for nothing and are closed after the test: ``connect(url, journal, **settings)``."""
+    built = []
+
+    def build(url, journal=None, **changes):
+        settings = Settings(**{"base_url": url, "user_id": "canary-u5e7", "session_token": "canary-5e55"} | changes)
+        built.append(XRayClient(settings, journal=journal, sleep=lambda seconds: None))
+        return built[-1]
+
+    yield build
+    for client in built:
+        client.close()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ class Gateway(FaultServer):
         return [f"{request.method} {request.path}" for request in self.requests]
 
     def _pass_on(self, request: Request) -> Reply:
-        connection = HTTPConnection(self._target.hostname or "", self._target.port, timeout=10)
+        connection = HTTPConnection(self._target.hostname or "", self._target.port, timeout=100)
         query = f"?{urlencode(request.query)}" if request.query else ""
         headers = {k: v for k, v in request.headers.items() if k not in ("host", "accept-encoding", "content-length")}
         connection.request(request.method, request.path + query, request.body or None, headers)

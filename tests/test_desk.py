@@ -33,7 +33,7 @@ def call(sandbox):
     def send(method, path, body=None, **options):
         url = path if path.startswith("http") else settings.base_url + path
         with requests.Session() as session:
-            answer = session.request(method, url, json=body, headers=headers, timeout=5, **options)
+            answer = session.request(method, url, json=body, headers=headers, timeout=100, **options)
         return answer.status_code, answer.json()
 
     return send
@@ -68,7 +68,7 @@ def test_open_request__bodies(call, body, name):
 
 def test_writing__without_the_headers_is_401(sandbox):
     for path in ("/requests", "/media", f"/businesses/{sandbox.organization_id}"):
-        assert requests.post(sandbox.url + path, json={}, timeout=5).status_code == 401
+        assert requests.post(sandbox.url + path, json={}, timeout=100).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_webhooks__a_new_report_is_announced_signed_until_it_is_taken(call, sand
         with XRayClient(sandbox.settings()) as client:
             before = {r.id for r in client.list_reports(request_id=request_id)}
             call("POST", f"/requests/{request_id}", {"notes": dict.fromkeys("abcdefghijklm", 1) | FULL})
-            until = time.monotonic() + 5
+            until = time.monotonic() + 100
             while len(receiver.requests) < 2 and time.monotonic() < until:
                 time.sleep(0.02)
             (new,) = {r.id for r in client.list_reports(request_id=request_id)} - before
@@ -265,3 +265,44 @@ def test_signed__known_value():
     headers = signed("key", b"{}", 1_700_000_000)
     assert headers["X-October-Timestamp"] == "1700000000"
     assert headers["X-October-Signature"] == hmac.new(b"key", b"1700000000.{}", "sha256").hexdigest()
+
+
+def uploaded(client, folder, request_id, day):
+    path = folder / f"{day}.csv"
+    path.write_text(f"date,label,amount\n{day},VIR RECU,1.00\n", encoding="utf-8")
+    return client.upload(request_id, path, name="bank_statement", media_type="text/csv")
+
+
+@pytest.mark.parametrize(("manner", "expected"), [("twice", [0, 0, 1, 1]), ("reordered", [1, 0])])
+def test_deliveries__may_come_twice_or_in_another_order(tmp_path, manner, expected):
+    with (
+        FaultServer(reply({})) as receiver,
+        Sandbox(companies=1, clean=True, report_delay=0.2, deliveries=manner) as sandbox,
+        XRayClient(sandbox.settings(poll_seconds=0.1, business_id=sandbox.organization_id)) as client,
+    ):
+        client.add_webhook(f"{receiver.url}/hook")
+        requests_made = [client.create_request(code).id for code in ("732829320", "356000000")]
+        for request_id in requests_made:
+            uploaded(client, tmp_path, request_id, "2025-01-05")
+        until = time.monotonic() + 60
+        while len(receiver.requests) < len(expected) and time.monotonic() < until:
+            time.sleep(0.02)
+    came = [requests_made.index(json.loads(call.body)["requestId"]) for call in receiver.requests]
+    assert (came if manner == "reordered" else sorted(came)) == expected
+
+
+def test_medium__is_being_extracted_until_its_report_is_there(tmp_path):
+    bare = {"status": "online"}
+    with Sandbox(companies=1, clean=True, report_delay=0.0, medium_status="pending_extraction") as sandbox:
+        settings = sandbox.settings(poll_seconds=0.1)
+        headers = {
+            "userId": settings.user_id.reveal(),
+            "sessionToken": settings.session_token.reveal(),
+            "October-Version": settings.api_version,
+        }
+        with XRayClient(settings) as client:
+            request_id = client.create_request("732829320").id
+            medium = uploaded(client, tmp_path, request_id, "2025-01-05")
+            client.wait_for_report(request_id, product="bank")
+        again = requests.post(f"{sandbox.url}/media/{medium.id}", json=bare, headers=headers, timeout=100).json()
+    assert again["medium"]["status"] == "online"

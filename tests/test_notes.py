@@ -8,7 +8,7 @@ from faults.server import FaultServer, Reply, reply
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xray_analytics import Sandbox, Settings, XRayClient, tables
+from xray_analytics import Sandbox, XRayClient, tables
 from xray_analytics.api.notes import Notes, read_notes
 from xray_analytics.errors import InputError, UnavailableError
 
@@ -211,19 +211,6 @@ def test_read_notes__unreadable(tmp_path, name, content):
 
 
 # --- sending
-
-
-@pytest.fixture
-def connect():
-    built = []
-
-    def build(url):
-        built.append(XRayClient(Settings(base_url=url, user_id="u", session_token="t"), sleep=lambda seconds: None))
-        return built[-1]
-
-    yield build
-    for client in built:
-        client.close()
 
 
 @pytest.mark.parametrize("answer", [reply({"request": {"id": REQUEST}}), reply(b"", 204), reply({"ok": True}, 201)])

@@ -7,7 +7,7 @@ import stat
 import pytest
 from faults.server import FaultServer, reply
 
-from xray_analytics import Sandbox, Settings, Store, XRayClient
+from xray_analytics import Sandbox, Store, XRayClient
 from xray_analytics.errors import (
     ApiError,
     IncompleteBody,
@@ -27,20 +27,6 @@ def content(data=PDF, **changes):
     encoded = base64.b64encode(data).decode()
     documented = {"fileExtension": "pdf", "request": OTHER, "report": REPORT, "creation": "2021-12-16T08:15:08.000Z"}
     return documented | {"bankXrayPdfB64": encoded} | changes
-
-
-@pytest.fixture
-def connect():
-    built = []
-
-    def build(url, **changes):
-        settings = Settings(base_url=url, user_id="canary-u5e7", session_token="canary-5e55", **changes)
-        built.append(XRayClient(settings, sleep=lambda seconds: None))
-        return built[-1]
-
-    yield build
-    for client in built:
-        client.close()
 
 
 def test_download_pdf__the_bytes(connect):
@@ -100,7 +86,7 @@ def test_download_pdf__cap_and_attempts(connect):
     with FaultServer(reply({}, 503)) as server, pytest.raises(UnavailableError):
         connect(server.url).download_pdf(REPORT)
     assert len(server.requests) == 2
-    with FaultServer(reply(content()).drip(0.05)) as server, pytest.raises(UnavailableError, match=r"in 0\.2 s"):
+    with FaultServer(reply(content()).drip(1.0)) as server, pytest.raises(UnavailableError, match=r"in 0\.2 s"):
         connect(server.url, download_timeout=0.2, download_attempts=1).download_pdf(REPORT)
     with pytest.raises(InputError):
         connect("http://127.0.0.1:9").download_pdf("../x")

@@ -71,7 +71,7 @@ def headers(sandbox: Sandbox, **changes: str) -> dict[str, str]:
 
 
 def get(sandbox: Sandbox, path: str, **changes: str) -> requests.Response:
-    return requests.get(f"{sandbox.url}{path}", headers=headers(sandbox, **changes), timeout=10)
+    return requests.get(f"{sandbox.url}{path}", headers=headers(sandbox, **changes), timeout=100)
 
 
 # --- the same seed, the same bytes
@@ -458,7 +458,7 @@ def test_http__401_without_the_three_headers(sandbox: Sandbox, changes: dict[str
     assert get(sandbox, "/requests", **changes).status_code == 401
     for missing in headers(sandbox):
         two = {name: value for name, value in headers(sandbox).items() if name != missing}
-        assert requests.get(f"{sandbox.url}/requests", headers=two, timeout=10).status_code == 401
+        assert requests.get(f"{sandbox.url}/requests", headers=two, timeout=100).status_code == 401
     assert get(sandbox, "/requests", **{"October-Version": "2023-06-01"}).status_code == 200
 
 
@@ -497,11 +497,9 @@ def test_http__other_list_envelopes(style: str) -> None:
 def test_http__answers_without_the_40_ms_stall(sandbox: Sandbox) -> None:
     with requests.Session() as session:
         url, own = f"{sandbox.url}/requests?limit=1", headers(sandbox)
-        session.get(url, headers=own, timeout=10)
-        started = time.perf_counter()
-        for _ in range(50):
-            session.get(url, headers=own, timeout=10)
-    assert (time.perf_counter() - started) / 50 < 0.03
+        session.get(url, headers=own, timeout=100)
+        quickest = min(session.get(url, headers=own, timeout=100).elapsed.total_seconds() for _ in range(50))
+    assert quickest < 0.03  # the stall meets every answer, a busy machine not
 
 
 # --- its own process
@@ -539,10 +537,10 @@ def test_server__ends_when_its_parent_is_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     url = parent.stdout.readline().strip()
-    assert requests.get(url, timeout=10).status_code == 401
+    assert requests.get(url, timeout=100).status_code == 401
     os.kill(parent.pid, 9)
     parent.communicate()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 100
     while answers(url) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not answers(url)
@@ -558,9 +556,9 @@ def test_serve_forever__ends_quietly_when_interrupted() -> None:
     )
     assert foreground.stdout is not None
     url = foreground.stdout.readline().strip()
-    assert requests.get(url, timeout=10).status_code == 401
+    assert requests.get(url, timeout=100).status_code == 401
     foreground.send_signal(signal.SIGINT)
-    assert foreground.communicate(timeout=10) == ("", "")
+    assert foreground.communicate(timeout=100) == ("", "")
     assert foreground.returncode == 0
 
 

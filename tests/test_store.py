@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import stat
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,8 @@ from store_rows import by_key, day, make, random_rows, report
 from xray_analytics import tables
 from xray_analytics.errors import InputError, SchemaError, StoreError
 from xray_analytics.store import Store, Version, files, manifests
+
+Figure = Callable[[str, object], None]
 
 
 @pytest.fixture
@@ -177,21 +179,18 @@ def test_content_digest__of_nothing(tmp_path: Path) -> None:
     assert Store(tmp_path / "none").content_digest() == nothing
 
 
-def test_open__a_thousand_commits_in_a_tenth_of_a_second(store: Store) -> None:
+def test_open__of_a_thousand_commits_reads_one_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     head = put(store, reports=make("reports", {}))
     sums = dict.fromkeys(("n_accounts", "n_statements", "n_transactions", "total_credit", "total_debit"), 123456789)
     part = head.parts["reports"][0]._replace(sums=sums)
     many = {name: tuple(part._replace(commit=i) for i in range(1, 1001)) for name in list(tables.TABLES)[:8]}
     manifest, data = manifests.encode(replace(head, number=1000, parts=many))
     (store.path / "commits" / "000000001000.json").write_bytes(data)
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        assert Store(store.path).head == manifest
-        return time.perf_counter() - start
-
+    opened, real = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or real(path))
+    assert Store(store.path).head == manifest
     assert len(data) > 1_000_000
-    assert min(seconds() for _ in range(5)) < 0.1
+    assert opened == ["lock", "000000001000.json"]  # who writes, and the newest manifest
 
 
 def test_compact_and_gc__fewer_files_that_say_the_same(store: Store) -> None:
@@ -421,7 +420,7 @@ BATCHES = [
     ids=["ENOSPC", "EIO", "kill"],
 )
 def test_every_changing_call_fails_once__old_or_new_and_the_next_run_converges(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int | type[Killed], names: frozenset[str]
+    figure: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int | type[Killed], names: frozenset[str]
 ) -> None:
     old, new = (put(Store(tmp_path / "sound"), **batch) for batch in BATCHES)
     put(Store(tmp_path / "before"), **BATCHES[0])
@@ -436,6 +435,8 @@ def test_every_changing_call_fails_once__old_or_new_and_the_next_run_converges(
         if failing.calls < k:
             break
         outcomes.append(check_outcome(store, message, old, new))
+    name = os.strerror(fault) if isinstance(fault, int) else "kill"
+    figure(f"every changing call of a commit fails once: {name}", f"{len(outcomes)} points, each old or new")
     assert len(outcomes) >= (30 if names is FailingOs.CHANGING else 8)
     assert outcomes[0] == 1
     assert outcomes[-1] == 2
@@ -481,10 +482,8 @@ def test_full_disk__is_noticed_before_anything_is_fetched(store: Store, monkeypa
     for k in range(3, 12):
         with monkeypatch.context() as patch:
             patch.setattr(files, "os", FailingOs(k, 28))
-            started = time.perf_counter()
             with pytest.raises(StoreError, match=r"the disk is full \(0 bytes needed, [\d,]+ free\)"), store.writer():
                 fetched.append(k)
-            assert time.perf_counter() - started < 1
     assert fetched == []
 
 
@@ -513,13 +512,22 @@ class ReadOnlyOs:
 
 
 def test_lock__a_second_writer_is_refused_and_told_who_holds_it(store: Store) -> None:
-    with store.writer():
-        started = time.perf_counter()
-        with pytest.raises(StoreError, match=rf"locked: process {os.getpid()} is writing"), Store(store.path).writer():
-            pytest.fail("two writers")
-        assert time.perf_counter() - started < 1
+    """At once: who waited for the lock would wait for ever here."""
+    with (
+        store.writer(),
+        pytest.raises(StoreError, match=rf"locked: process {os.getpid()} is writing"),
+        Store(store.path).writer(),
+    ):
+        pytest.fail("two writers")
     with store.writer() as writer:
         assert writer.commit().number == 1
+
+
+def test_head__a_first_commit_while_it_looks_is_not_a_lost_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, reports=make("reports", {}))
+    real, looks = manifests.published, []
+    monkeypatch.setattr(manifests, "published", lambda root: real(root) if looks.append(root) or looks[1:] else [])
+    assert store.head is not None
 
 
 def test_number_taken__nothing_is_committed(store: Store) -> None:
@@ -546,14 +554,15 @@ def test_manifest__is_one_json_object(store: Store) -> None:
     assert list(read["parts"]) == ["reports"]
 
 
-def test_bit_flips__no_wrong_read_goes_unnoticed(store: Store) -> None:
+@pytest.mark.parametrize("flips", [500, pytest.param(5_000, marks=pytest.mark.long)])
+def test_bit_flips__no_wrong_read_goes_unnoticed(store: Store, flips: int, figure: Figure) -> None:
     rng, names = random.Random(5), ("media", "loans", "raw")
     for i in range(3):
         put(store, **{name: random_rows(name, 30, rng, first=30 * i) for name in names})
     truth = {name: store.snapshot().arrow(name) for name in names}
     paths = sorted([*store.path.glob("parts/*/*.parquet"), *store.path.glob("commits/*.json")])
     noticed = 0
-    for flip in range(60):
+    for flip in range(flips):
         path = rng.choice(paths)
         whole_file = path.read_bytes()
         bit = rng.randrange(8 * len(whole_file))
@@ -564,8 +573,9 @@ def test_bit_flips__no_wrong_read_goes_unnoticed(store: Store) -> None:
             assert {name: store.snapshot().arrow(name) for name in names} == truth, f"bit {bit} of {path.name}"
         except StoreError:
             noticed += 1
-        overwrite(path, whole_file, flip + 1000)
-    assert noticed > 40, "only older manifests may be damaged without being read"
+        overwrite(path, whole_file, flip + 10 * flips)
+    assert noticed > flips // 2, "only older manifests may be damaged without being read"
+    figure(f"{flips} bit flips", f"{noticed} refused, {flips - noticed} in bytes no answer comes from, 0 wrong reads")
     assert {name: store.snapshot().arrow(name) for name in names} == truth
 
 

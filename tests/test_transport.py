@@ -190,7 +190,7 @@ def test_get__does_not_read_the_body_of_a_redirect(connect):
     with FaultServer(slow) as server:
         start = time.monotonic()
         raised(RedirectRefused, connect(server.url))
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < 25  # whoever waits for the body waits for the read time-out of 30 s
 
 
 def test_transport__plain_http_only_on_this_machine():
@@ -223,26 +223,26 @@ def test_transport__neither_prints_nor_pickles_a_secret(connect):
 
 @pytest.mark.parametrize("part", ["headers", "body", "chunks", "body without end", "silence"])
 def test_get__total_deadline(connect, part):
-    whole = reply([0] * 1000)
-    slow = {
+    whole = reply([0] * 20_000)
+    slow = {  # each would take more than a minute
         "headers": whole.drip(0.02),
-        "body": whole.drip(0.03, every=whole.head_length),
-        "chunks": reply([0] * 1000, framing="chunked").drip(0.03, every=100),
-        "body without end": reply([0] * 1000, framing="close").drip(0.03, every=100),
+        "body": whole.drip(0.1, every=whole.head_length),
+        "chunks": reply([0] * 20_000, framing="chunked").drip(0.05, every=100),
+        "body without end": reply([0] * 20_000, framing="close").drip(0.1, every=100),
         "silence": Reply(b"", "hold"),
     }[part]
     with FaultServer(slow) as server:
-        transport = connect(server.url, attempts=2, total_timeout=0.1)
+        transport = connect(server.url, attempts=2, total_timeout=0.2)
         start = time.monotonic()
         error = raised(UnavailableError, transport)
-        assert 0.2 <= time.monotonic() - start < 0.45
-    assert "no complete answer in 0.1 s (attempt 2); check the network" in str(error)
-    assert len(server.requests) == 2
+        assert 0.4 <= time.monotonic() - start < 30
+    assert "no complete answer in 0.2 s (attempt 2); check the network" in str(error)
+    assert (error.attempts, len(server.requests) <= 2) == (2, True)
 
 
 def test_get__slow_but_in_time(connect):
     with FaultServer(reply(CONTENT).drip(0.0005)) as server:
-        assert connect(server.url, total_timeout=5.0).get("/reports/x").body == BODY
+        assert connect(server.url, total_timeout=200.0).get("/reports/x").body == BODY
 
 
 def test_get__read_timeout_and_explicit_deadline(connect):
@@ -255,25 +255,32 @@ def test_get__read_timeout_and_explicit_deadline(connect):
 def test_get__a_pooled_connection_outlives_the_deadline_of_its_earlier_call(connect):
     with FaultServer(reply(CONTENT)) as server:
         transport = connect(server.url)
-        transport.get("/a", deadline=0.1)
-        time.sleep(0.15)
+        for deadline in (0.1, 1.0, 10.0):  # a busy machine may need more than the first
+            with suppress(UnavailableError):
+                transport.get("/a", deadline=deadline, attempts=1)
+                break
+        n_connections = server.n_connections
+        time.sleep(1.5 * deadline)
         assert transport.get("/b").body == BODY
-    assert server.n_connections == 1
+    assert server.n_connections == n_connections
 
 
 def test_watchdog__spares_a_connection_that_serves_another_call_now():
     ours, theirs = socket.socketpair()
     watchdog, connection = Watchdog(), SimpleNamespace(wire=ours)
-    with ours, theirs, watchdog.limit(0.05) as first:
+    with ours, theirs, watchdog.limit(1000.0) as first:
         watchdog.attach(connection)
 
         def second_call():
-            with watchdog.limit(5.0) as second:
+            with watchdog.limit(1000.0) as second:
                 watchdog.attach(connection)
+                first.ends = time.monotonic()  # its time is up only now, that the connection is no longer its own
+                with watchdog._changed:
+                    watchdog._changed.notify()
                 while not first.expired:
                     time.sleep(0.005)
-                time.sleep(0.05)
-                assert not second.expired
+                with watchdog._changed:  # its look at the limits is over
+                    assert not second.expired
 
         other = threading.Thread(target=second_call)
         other.start()
@@ -305,18 +312,22 @@ def test_close__ends_calls_under_way_and_the_watchdog():
         (watchdog,) = (t for t in set(threading.enumerate()) - before if t.name == "xray-watchdog")
         transport.close()
         for caller in callers:
-            caller.join(10)
+            caller.join(100)
     assert [type(error) for error in seen] == [UnavailableError] * 4
     assert not watchdog.is_alive()
     assert "this client is closed" in str(raised(UnavailableError, transport))
 
 
 def test_close__ends_a_long_wait():
-    with FaultServer(reply(b"", 503, {"Retry-After": "3600"})) as server, Transport(settings(server.url)) as transport:
-        threading.Timer(0.1, transport.close).start()
+    def answer(request):
+        closing.start()
+        return reply(b"", 503, {"Retry-After": "3600"})
+
+    with FaultServer(answer) as server, Transport(settings(server.url)) as transport:
+        closing = threading.Timer(0.1, transport.close)
         start = time.monotonic()
         raised(UnavailableError, transport)
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 200
     assert len(server.requests) == 1
 
 
@@ -511,7 +522,7 @@ def test_get__a_401_does_not_wait_for_its_body(connect):
     with FaultServer(Reply(slow.wire[:-5], "hold")) as server:
         start = time.monotonic()
         raised(AuthenticationError, connect(server.url))
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < 25  # whoever waits for the body waits for the read time-out of 30 s
 
 
 @pytest.mark.parametrize(
@@ -728,21 +739,21 @@ def test_get__tls_with_a_stranger_fails_at_once(connect, certified):
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 def test_get__total_deadline_under_tls(connect, certified, framing):
     context, certificate = certified
-    wire = reply([0] * 1000, framing=framing).wire
+    wire = reply([0] * 10_000, framing=framing).wire  # more than a minute
 
     def drip(connection):
         with suppress(OSError), context.wrap_socket(connection, server_side=True) as encrypted:
             encrypted.recv(10_000)
             for start in range(0, len(wire), 100):
                 encrypted.sendall(wire[start : start + 100])
-                time.sleep(0.03)
+                time.sleep(0.2)
 
     with listener(drip) as (port, _):
         transport = connect(f"https://127.0.0.1:{port}", attempts=1, total_timeout=0.1)
         transport._session.verify = str(certificate)  # there is no option, so a test can trust nobody but like this
         start = time.monotonic()
         error = raised(UnavailableError, transport)
-        assert 0.1 <= time.monotonic() - start < 0.3
+        assert 0.1 <= time.monotonic() - start < 30
     assert "no complete answer in 0.1 s" in str(error)
 
 

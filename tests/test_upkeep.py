@@ -268,8 +268,6 @@ def test_schema__older_is_said_and_made_anew_by_who_brings_data(store, xray, mon
 @pytest.fixture(params=[19, pytest.param(1, marks=pytest.mark.long)], ids=["some", "every"])
 def step(request):
     """Every so many calls of `os` one fails."""
-    if request.param == 1 and "long" not in request.config.getoption("-m"):
-        pytest.skip("minutes; run with -m long")
     return request.param
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 import warnings
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +15,6 @@ from xray_analytics import Sandbox, Settings, XRayClient
 from xray_analytics.api.storage import Receipt, check_host
 from xray_analytics.api.upload import check_receipt
 from xray_analytics.errors import ApiError, InputError, NotFoundError, UnavailableError, UploadError
-from xray_analytics.journal import Journal
 
 TOKEN, USER, SIGNATURE = "canary-5e55", "canary-u5e7", "canary-519na7ure"
 REQUEST, MEDIUM, SECOND = "635107e452436f15d3b39d87", "63510a0052436f15d3b39d01", "63510a0052436f15d3b39d02"
@@ -28,26 +28,6 @@ def statement(tmp_path):
     path = tmp_path / "february.pdf"
     path.write_bytes(DATA)
     return path
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.sqlite3") as opened:
-        yield opened
-
-
-@pytest.fixture
-def connect():
-    built = []
-
-    def build(url, journal=None, **changes):
-        settings = Settings(**{"base_url": url, "user_id": USER, "session_token": TOKEN} | changes)
-        built.append(XRayClient(settings, journal=journal, sleep=lambda seconds: None))
-        return built[-1]
-
-    yield build
-    for client in built:
-        client.close()
 
 
 class Service:
@@ -95,17 +75,18 @@ def send(client, path, **options):
 def test_upload__to_the_report_on_the_sandbox(statement, journal, style, place):
     manners = {"upload_style": style, "upload_place": place, "report_delay": 0.1}
     with Sandbox(companies=3, seed=5, clean=True, **manners) as sandbox:
-        client, seen = XRayClient(sandbox.settings(), journal=journal), []
+        client, seen = XRayClient(sandbox.settings(poll_seconds=0.05), journal=journal), []
         request_id = client.create_request("514673987").id
         arguments = {"name": "bank_statement", "period": "quarter", "date": "2025-06-30"}
+        start = time.monotonic()
         medium = client.upload(request_id, statement, **arguments, progress=lambda *step: seen.append(step))
         assert (medium.request_id, medium.size, medium.is_new) == (request_id, len(DATA), True)
         assert medium.sha256 == hashlib.sha256(DATA).hexdigest()
         assert seen == sorted(seen)
         assert seen[-1][0] == seen[-1][1] >= len(DATA)
-        assert client.list_reports(request_id=request_id, product="bank") == []
-        time.sleep(0.15)
-        (report,) = client.list_reports(request_id=request_id, product="bank")
+        early = client.list_reports(request_id=request_id, product="bank")
+        assert early == [] or time.monotonic() - start > 0.1
+        report = client.wait_for_report(request_id, product="bank", timeout=timedelta(seconds=100))
         summary = client.get_report(report.id)["raw"]["summary"]
         assert (summary[0]["startDate"], summary[-1]["endDate"]) == ("2025-03-31", "2025-06-30")
         again = client.upload(request_id, statement, **arguments)
@@ -185,8 +166,9 @@ def test_upload__without_period_and_date_there_is_no_meta(connect, statement):
     ids=["403", "400", "500", "etag", "reset", "silence"],
 )
 def test_upload__never_online_unless_the_file_is_there(connect, journal, statement, answers, message):
+    patience = {"upload_timeout": 0.3} if "in 0.3 s" in message else {}
     with Service(storage=answers) as service, pytest.raises(UploadError, match=message) as caught:
-        send(connect(service.url, journal, upload_timeout=0.3), statement)
+        send(connect(service.url, journal, **patience), statement)
     assert ONLINE not in service.calls
     assert SIGNATURE not in str(caught.value) + repr(caught.value.__context__)
     assert journal.open_intents("medium") == []

@@ -60,7 +60,7 @@ class Receiver:
 
     def __init__(self, url, app, journal):
         self.address, self.counted, self.journal = urlsplit(url), app.state.counted, journal
-        self._connection = HTTPConnection(self.address.hostname, self.address.port, timeout=10)
+        self._connection = HTTPConnection(self.address.hostname, self.address.port, timeout=100)
 
     def call(self, body=BODY, headers=None, *, method="POST", path="/webhook"):
         """Status, headers, body."""
@@ -76,7 +76,7 @@ class Receiver:
 
     def raw(self, data, *, shut=False):
         """All that comes back for these bytes until the connection ends."""
-        with socket.create_connection((self.address.hostname, self.address.port), timeout=10) as connection:
+        with socket.create_connection((self.address.hostname, self.address.port), timeout=100) as connection:
             connection.sendall(data)
             if shut:
                 connection.shutdown(socket.SHUT_WR)
@@ -106,9 +106,16 @@ def receiver(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+def opened(tmp_path_factory):
     with receiving(tmp_path_factory.mktemp("shared"), SIGNED) as running:
         yield running
+
+
+@pytest.fixture
+def shared(opened):
+    """One receiver for many tests, reached anew by each: it ends connections that were idle for some seconds."""
+    opened.close()
+    return opened
 
 
 def signed(body=BODY, key="new-key", at=NOW, scheme=SIGNED):
@@ -339,7 +346,7 @@ def test_w6__a_body_over_16_kb_is_refused_before_it_is_read(receiver):
 def test_w6__an_endless_chunked_body_is_cut_at_16_kb(receiver):
     head = b"POST /webhook HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
     sent = 0
-    with socket.create_connection((receiver.address.hostname, receiver.address.port), timeout=10) as connection:
+    with socket.create_connection((receiver.address.hostname, receiver.address.port), timeout=100) as connection:
         connection.sendall(head)
         try:
             while sent < 10_000_000:
@@ -389,7 +396,7 @@ def test_w7__a_flood_meets_a_rate_and_a_bounded_queue(tmp_path):
 
 def test_w7__many_at_once_are_all_queued_or_told_to_come_back(receiver):
     def one(n):
-        connection = HTTPConnection(receiver.address.hostname, receiver.address.port, timeout=10)
+        connection = HTTPConnection(receiver.address.hostname, receiver.address.port, timeout=100)
         connection.request("POST", "/webhook", delivery(n % 50))
         status = connection.getresponse().status
         connection.close()
@@ -485,7 +492,7 @@ def test_w9__what_was_answered_survives_kill_9(tmp_path):
     command = [sys.executable, "-m", "xray_analytics.cli", "webhook", "serve", "--port", "0", "--store", tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)/webhook", process.stdout.readline())[1])
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", port, timeout=100)
         connection.request("POST", "/webhook", BODY)
         status = connection.getresponse().status
         process.kill()
@@ -700,8 +707,8 @@ def test_sandbox__from_an_upload_to_a_signed_delivery_to_the_store(tmp_path):
         late["app"] = webhooks.receiver(journal, scheme)
         request = client.create_request(sandbox.companies()["company_id"][0])
         client.upload(request.id, pdf, name="bank_statement", period="month", date="2025-06-30")
-        report = client.wait_for_report(request.id, product="bank", timeout=timedelta(seconds=20))
-        for _ in range(1000):
+        report = client.wait_for_report(request.id, product="bank", timeout=timedelta(seconds=100))
+        for _ in range(10_000):
             if not late["app"].state.counted:
                 time.sleep(0.01)
         receiver = stack.enter_context(closing(Receiver(url, late["app"], journal)))

@@ -130,7 +130,5 @@ def test_machine__a_few_lives_of_a_store() -> None:
 
 
 @pytest.mark.long
-def test_machine__many_lives_of_a_store(request: pytest.FixtureRequest) -> None:
-    if "long" not in request.config.getoption("-m"):
-        pytest.skip("minutes; run with -m long")
+def test_machine__many_lives_of_a_store() -> None:
     machine(200, 30)

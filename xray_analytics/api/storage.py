@@ -59,7 +59,7 @@ class Storage:
             try:
                 outcome = self._exchange(url, body, method, headers)
             except FOREIGN as error:
-                outcome = translated(error)
+                outcome, limit.expired = translated(error), limit.is_over
         if limit.expired:
             outcome = Failure(UnavailableError, f"no answer in {seconds:g} s")
         if isinstance(outcome, Failure):

@@ -251,7 +251,7 @@ class Transport:
             try:
                 outcome = self._exchange(call)
             except FOREIGN as error:
-                outcome = translated(error)
+                outcome, limit.expired = translated(error), limit.is_over
         if limit.expired:
             problem = "given up by close" if self._closed.is_set() else f"no complete answer in {call.seconds:g} s"
             outcome = Failure(UnavailableError, problem, retry=True)

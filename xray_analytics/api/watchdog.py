@@ -33,6 +33,11 @@ class Limit:
     is_sent: bool = False
     connection: Any = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up; the call's own read time-out may notice before the watchdog does."""
+        return self.expired or time.monotonic() >= self.ends
+
 
 class Watchdog:
     """Shuts the sockets of calls that outlive their limit; `close` shuts those of all calls, and ends the thread."""

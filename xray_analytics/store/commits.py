@@ -94,7 +94,7 @@ class Writer:
     """Collects the rows of a batch and publishes them at once; `number` is the commit that `commit` will publish."""
 
     def __init__(self, root: Path, head: Manifest | None) -> None:
-        refuse_lost_commits(root, head.number if head else 0)
+        refuse_lost_commits(root)
         self.number = head.number + 1 if head else 1
         self.head = head
         self._root = root

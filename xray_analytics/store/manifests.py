@@ -143,17 +143,18 @@ def read_head(root: Path) -> Manifest | None:
             head = read_manifest(root, numbers[-1])
             _refuse_lost(root, head.number, at_least)
             return head
-    refuse_lost_commits(root, 0)
-    return None
+    refuse_lost_commits(root)
+    return read_head(root) if published(root) else None
 
 
-def refuse_lost_commits(root: Path, head: int) -> None:
+def refuse_lost_commits(root: Path) -> None:
     """A part two numbers after the head can only come from a commit whose manifest was removed since.
 
     The part after the head's may be what a killed writer left; `files.recorded` tells the two apart where it can.
     """
     newest = max((int(path.name[:12]) for path in root.glob("parts/*/*.parquet")), default=0)
-    _refuse_lost(root, head, max(newest - 1, files.recorded(root / "lock")))
+    at_least = max(newest - 1, files.recorded(root / "lock"))
+    _refuse_lost(root, max(published(root), default=0), at_least)  # listed last: what comes meanwhile is not missing
 
 
 def _refuse_lost(root: Path, head: int, at_least: int) -> None:

@@ -61,7 +61,7 @@ def verify(root: Path, connection: engine.Connection) -> list[Finding]:
     """
     try:
         head = read_head(root)
-        refuse_lost_commits(root, head.number if head else 0)
+        refuse_lost_commits(root)
     except StoreError as error:
         return [Finding("commits", str(error), _BACKUP)]
     if head is None:
