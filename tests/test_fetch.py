@@ -246,7 +246,7 @@ def test_read_report__one_file_without_a_store(tmp_path):
         read_report(path.with_suffix(".ndjson"))
 
 
-@pytest.mark.parametrize("faults", ["flaky", "limited", "confused"])
+@pytest.mark.parametrize("faults", ["flaky", "limited", "confused", "hostile"])
 def test_sync__under_fire_ends_with_the_same_store(synced, tmp_path, faults):
     reference, _ = synced
     store = Store(tmp_path / "store")

@@ -52,7 +52,7 @@ def sandbox(
     companies: Annotated[int, typer.Option(min=1, max=100_000, help="How many fictitious companies.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Which economy.")] = 7,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
-    faults: Annotated[str, typer.Option(help="none, slow, flaky, limited, confused or down.")] = "none",
+    faults: Annotated[str, typer.Option(help="none, slow, flaky, limited, confused, hostile or down.")] = "none",
 ) -> None:
     """Serve a fictitious risk service on this machine until Ctrl-C.
 

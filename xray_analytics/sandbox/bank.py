@@ -1,7 +1,8 @@
 """The `raw` object of a Bank X-Ray report, computed from what its statements show and from nothing else.
 
-Documented: the members of the Bank X-Ray guide. Assumed: the members of a transaction, eight of the nine criteria, the
-metrics beside `totalDebitAmount`, their thresholds and weights, and the rule that ties `score` to `riskClass`.
+Documented: the members of the Bank X-Ray guide. Assumed: the members of a transaction, all criteria but one (nine in
+the score as one page has it, a tenth beside them as another has ten), the metrics beside `totalDebitAmount`, their
+thresholds and weights, and the rule that ties `score` to `riskClass`.
 """
 
 from __future__ import annotations
@@ -38,17 +39,24 @@ CRITERIA = {
     "cashBuffer": Criterion(6, (2.2, 1.2, 0.8, 0.55, 0.2, -0.1, -0.4)),
     "cashTrend": Criterion(3, (0.8, 0.3, 0.13, 0.03, -0.14, -0.3, -0.5)),
     "incomeVolatility": Criterion(5, (0.03, 0.06, 0.086, 0.11, 0.163, 0.225, 0.3)),
+    "evenAmounts": Criterion(0, (0.35, 0.43, 0.47, 0.5, 0.545, 0.585, 0.65)),
 }
 POPOVERS = {
     "missedSocialSecurity": "Regularity of social security payments, compared with their due dates.",
 }
 
 
-def bank_raw(company: Company, plan: ReportPlan, ledger: Ledger, timeline: Timeline) -> dict[str, Any]:
-    """The `raw` member of a Bank X-Ray report."""
-    seen = sight(company, plan, ledger, timeline)
+def bank_raw(
+    company: Company, plan: ReportPlan, ledger: Ledger, timeline: Timeline, *, rewritten: bool = False
+) -> dict[str, Any]:
+    """The `raw` member of a Bank X-Ray report; `rewritten` as it stands once its last statement is in."""
+    seen = sight(company, plan, ledger, timeline, rewritten=rewritten)
     rng = np.random.default_rng(digest(plan.id))
-    sanity = _data_sanity(rng, gap=seen.n_days < _days(timeline, plan))
+    return raw_of(seen, rng, _data_sanity(rng, gap=seen.n_days < _days(timeline, plan)))
+
+
+def raw_of(seen: Sight, rng: np.random.Generator, sanity: int) -> dict[str, Any]:
+    """The `raw` member of a Bank X-Ray report on these statements; `rng` draws which optional members are shown."""
     values = criteria(seen)
     score = overall_score(values)
     risk_class = 1 + sum(score > cut for cut in CLASS_CUTS)

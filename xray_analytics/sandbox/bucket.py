@@ -1,7 +1,7 @@
 """Where the sandbox takes files: forms and addresses it signed itself, checked as S3 checks them.
 
-Nothing of a file is kept but its size and its MD5. A call that shows a header of the API is refused, so that a client
-that leaks its token to the storage host is noticed.
+Nothing of a file is kept but its size, its MD5, and the entries of a statement that can be read. A call that shows a
+header of the API is refused, so that a client that leaks its token to the storage host is noticed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from .statement import Entry, read
+
 MAX_BYTES = 20_000_000
 PREFIX = "/storage/"
 _API_HEADERS = frozenset({"userid", "sessiontoken", "october-version"})
@@ -26,6 +28,7 @@ class Stored(NamedTuple):
 
     size: int
     md5: str
+    entries: tuple[Entry, ...] | None = None
 
 
 class Refused(Exception):
@@ -94,7 +97,7 @@ class Bucket:
         return self._keep(key, body)
 
     def _keep(self, key: str, data: bytes) -> Stored:
-        self.files[key] = Stored(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+        self.files[key] = Stored(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest(), read(data))
         return self.files[key]
 
     def _sign(self, text: str) -> str:

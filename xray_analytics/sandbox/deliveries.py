@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,13 +30,14 @@ def is_local(url: object) -> bool:
     return parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS and parts.port is not None
 
 
-def schedule(delay: float, webhooks: Callable[[], list[dict[str, Any]]], event: Mapping[str, str]) -> None:
-    """Tell all `webhooks` that want it of `event`, in `delay` seconds; which those are is asked then."""
+def schedule(delay: float, webhooks: Callable[[], list[dict[str, Any]]], events: Sequence[Mapping[str, str]]) -> None:
+    """Tell all `webhooks` that want them of `events`, in this order, in `delay` seconds; which those are is asked then."""
 
     def call_all() -> None:
-        for webhook in webhooks():
-            if event["event"] in webhook["events"]:
-                deliver(webhook["url"], webhook["key"], encode(event))
+        for event in events:
+            for webhook in webhooks():
+                if event["event"] in webhook["events"]:
+                    deliver(webhook["url"], webhook["key"], encode(event))
 
     timer = threading.Timer(delay, call_all)
     timer.daemon = True

@@ -2,7 +2,8 @@
 
 State lives in memory and ends with the process. Beside it stands the economy, which never changes: without any POST,
 the service shows exactly what the economy holds. What a new report says depends on the company, the period and the
-notes only; its id and time on the moment. *Assumed*: what starts a report, and which months it covers.
+notes only, or on the statement uploaded where that can be read; its id and time depend on the moment. *Assumed*: what
+starts a report, and which months it covers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .financial import financial_raw
 from .identifiers import digest, object_id, timestamp
 from .manners import Manners
 from .reports import Economy, encode
+from .statement import Entry, raw_of_statement
 
 PERIOD_MONTHS = {"month": 1, "quarter": 3, "semester": 6, "year": 12}
 STARTED_BY = {
@@ -51,6 +53,8 @@ class Desk:
         self._notes: dict[str, dict[str, Any]] = {}
         self._media: dict[str, dict[str, Any]] = {}
         self._plans: dict[str, tuple[int, ReportPlan]] = {}
+        self._held: list[dict[str, str]] = []  # a delivery that the next one overtakes
+        self._entries: dict[str, tuple[Entry, ...]] = {}  # of reports on a statement that could be read
 
     # --- reading
 
@@ -95,7 +99,7 @@ class Desk:
     def report_body(self, report_id: str) -> bytes:
         """The body of ``GET /reports/[id]``; KeyError for an unknown id."""
         if report_id not in self._plans:
-            return self.economy.report_body(report_id)
+            return self.economy.report_body(report_id, rewritten=self.manners.rewritten)
         return encode({"report": self.envelope(report_id) | {"raw": self._raw(report_id)}})
 
     # --- writing
@@ -148,8 +152,9 @@ class Desk:
         return medium, make(base_url, key, body["meta"]["type"])
 
     def medium(self, medium_id: str) -> dict[str, Any] | None:
-        """One medium, None if there is none."""
-        return self._media.get(medium_id)
+        """One medium as it is now, None if there is none."""
+        medium = self._media.get(medium_id)
+        return medium and medium | {"status": self._status(medium)}
 
     def put_online(self, medium_id: str, meta: Mapping[str, Any]) -> dict[str, Any] | None:
         """The medium, now online, and its report under way; None where its file is missing or of another size."""
@@ -158,11 +163,11 @@ class Desk:
             stored = self.bucket.files.get(medium["url"])
             if stored is None or stored.size != medium["meta"]["size"]:
                 return None
-            was_draft, medium["status"] = medium["status"] == "draft", "online"
+            was_draft, medium["status"] = medium["status"] == "draft", self.manners.medium_status
             medium["meta"] |= meta
             if was_draft and medium["name"] in STARTED_BY:
-                self._start(medium["request"], STARTED_BY[medium["name"]], medium["meta"])
-            return medium
+                self._start(medium["request"], STARTED_BY[medium["name"]], medium["meta"], stored.entries)
+            return medium | {"status": self._status(medium)}
 
     def set_webhooks(self, wanted: list[Mapping[str, Any]]) -> None:
         """The list as it is wanted; an address that was there keeps its key."""
@@ -173,16 +178,31 @@ class Desk:
                 for w in wanted
             ]
 
+    def _status(self, medium: Mapping[str, Any]) -> str:
+        """Content is being extracted as long as a report that it started is not there."""
+        under_way = any(p.request_id == medium["request"] and p.created > self._now() for _, p in self._plans.values())
+        return "online" if medium["status"] == "pending_extraction" and not under_way else str(medium["status"])
+
     # --- reports under way
 
-    def _start(self, request_id: str, source: str, meta: Mapping[str, Any]) -> None:
+    def _start(
+        self, request_id: str, source: str, meta: Mapping[str, Any], entries: tuple[Entry, ...] | None = None
+    ) -> None:
         ready = self._now() + timedelta(seconds=self.manners.report_delay)
         no = self._company_no(request_id)
         first, last = self._months(no, meta)
         name = object_id(ready, self.economy.seed, request_id, source, len(self._plans))
         self._plans[name] = (no, ReportPlan(name, request_id, source, ready, first, last))
+        if entries is not None and source == "bank_xray":
+            self._entries[name] = entries
         event = {"event": "new_report", "requestId": request_id, "reportId": name}
-        schedule(self.manners.report_delay, lambda: list(self.webhooks), event)
+        schedule(self.manners.report_delay, lambda: list(self.webhooks), self._to_deliver(event))
+
+    def _to_deliver(self, event: dict[str, str]) -> list[dict[str, str]]:
+        if self.manners.deliveries == "reordered":
+            held, self._held = self._held, [] if self._held else [event]
+            return [event, *held] if held else []
+        return [event] * (2 if self.manners.deliveries == "twice" else 1)
 
     def _company_no(self, request_id: str) -> int:
         """The company of the request; for a number that is not in the economy, one that stands for it."""
@@ -203,6 +223,8 @@ class Desk:
 
     def _raw(self, report_id: str) -> dict[str, Any]:
         no, plan = self._plans[report_id]
+        if report_id in self._entries:
+            return raw_of_statement(self._entries[report_id], self.economy.company(no), digest(report_id))
         notes = self._notes.get(plan.request_id, {})
         if plan.source == "magpie" and _is_complete(notes):
             return financial_raw(self.economy.company(no), plan, year=notes)

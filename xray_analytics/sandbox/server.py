@@ -32,6 +32,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import InputError
 from . import bucket, paper, writing
+from .description import description
 from .desk import Desk
 from .faults import Faults
 from .manners import PROFILES, Manners
@@ -40,6 +41,7 @@ from .writing import desk_of, respond
 
 API_VERSIONS = ("2024-01-25", "2023-06-01")  # documented
 ID = re.compile(r"[0-9a-f]{24}")
+DESCRIPTION = "/openapi.json"
 
 
 def create_app(
@@ -66,6 +68,7 @@ def create_app(
     chosen = Manners(**manners)
     app = Starlette(
         routes=[
+            Route(DESCRIPTION, _describe),
             Route("/requests", _list_requests),
             Route("/requests/{id}", _get_request),
             Route("/reports", _list_reports),
@@ -85,15 +88,18 @@ def create_app(
 
 
 class _Guard:
-    """Lets a call pass only with the three documented headers, compared in constant time; files need a signature."""
+    """Lets a call pass only with the three documented headers, compared in constant time.
+
+    Files need a signature instead, and the description of the service is for everybody.
+    """
 
     def __init__(self, app: ASGIApp, user_id: str, session_token: str) -> None:
         self.app = app
         self.expected = ((b"userid", user_id.encode()), (b"sessiontoken", session_token.encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_file = scope.get("path", "").startswith(bucket.PREFIX)
-        if scope["type"] == "http" and not is_file and not self._accepts(dict(scope["headers"])):
+        is_open = scope.get("path", "").startswith((bucket.PREFIX, DESCRIPTION))
+        if scope["type"] == "http" and not is_open and not self._accepts(dict(scope["headers"])):
             await _error(401, "unauthorized")(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -111,6 +117,10 @@ async def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     codes = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
     return _error(status, codes.get(status, "error"))
+
+
+async def _describe(request: Request) -> Response:
+    return respond(description(str(request.base_url).rstrip("/")))
 
 
 async def _get_request(request: Request) -> Response:
@@ -202,6 +212,7 @@ def main() -> None:
         options["seed"],
         until=date.fromisoformat(options["until"]),
         clean=options["clean"],
+        without=options["without"],
     )
     app = create_app(economy, **options["account"], **options["manners"])
     try:
