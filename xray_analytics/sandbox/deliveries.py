@@ -31,7 +31,7 @@ def is_local(url: object) -> bool:
 
 
 def schedule(delay: float, webhooks: Callable[[], list[dict[str, Any]]], events: Sequence[Mapping[str, str]]) -> None:
-    """Tell all `webhooks` that want them of `events`, in this order, in `delay` seconds; which those are is asked then."""
+    """Tell all `webhooks` of the `events` they want, in this order, in `delay` seconds; they are asked for then."""
 
     def call_all() -> None:
         for event in events:
