@@ -7,10 +7,13 @@ see the future?), `known_by` (tables as they were known on a day). Refuses to ju
 
 from __future__ import annotations
 
+from .features import FEATURE_TABLES, features
 from .known import known_by
+from .look_ahead import check_no_look_ahead
 from .observations import EXCLUSIONS, OBSERVATIONS, REPAID_REASONS, default_rates, observations
 from .sampling import as_of_grid
 
 __all__ = [
-    "EXCLUSIONS", "OBSERVATIONS", "REPAID_REASONS", "as_of_grid", "default_rates", "known_by", "observations",
+    "EXCLUSIONS", "FEATURE_TABLES", "OBSERVATIONS", "REPAID_REASONS", "as_of_grid", "check_no_look_ahead",
+    "default_rates", "features", "known_by", "observations",
 ]  # fmt: skip

@@ -63,7 +63,8 @@ def known_by(
     >>> known_by({"reports": reports}, "2025-02-28")["reports"]["bank_score"].tolist()
     [0.2]
     """
-    return cut(read(tables), as_of, clock=clock, availability_lag_hours=availability_lag_hours)
+    seen = cut(read(tables), as_of, clock=clock, availability_lag_hours=availability_lag_hours)
+    return {name: zoned(rows, table(name)) for name, rows in seen.items()}
 
 
 def read(tables: Mapping[str, Frame]) -> dict[str, pd.DataFrame]:
@@ -78,23 +79,34 @@ def read(tables: Mapping[str, Frame]) -> dict[str, pd.DataFrame]:
 
 
 def cut(
-    tables: Mapping[str, pd.DataFrame], as_of: AsOf, *, clock: Clock, availability_lag_hours: float
+    tables: Mapping[str, pd.DataFrame],
+    as_of: AsOf,
+    *,
+    clock: Clock,
+    availability_lag_hours: float,
+    every_version: bool = False,
 ) -> dict[str, pd.DataFrame]:
-    """As `known_by`, of frames that `read` made."""
+    """As `known_by`, of frames that `read` made; every version known by then, or only the newest."""
     moment = pd.Timestamp(frames.instant(as_of)).tz_localize(None)
-    known = known_at(tables[REPORTS.name], clock, availability_lag_hours)
-    reports = newest_version(tables[REPORTS.name].assign(known_at=known), moment).drop(columns="known_at")
+    reports = tables[REPORTS.name].assign(known_at=known_at(tables[REPORTS.name], clock, availability_lag_hours))
+    seen = reports[reports["known_at"] <= moment] if every_version else newest_version(reports, moment)
+    versions = seen[_KEYS].drop_duplicates()
     found = {}
     for name, rows in tables.items():
         if name == REPORTS.name:
-            found[name] = reports
+            kept = seen.drop(columns="known_at")
         elif name in _LENDER:
-            found[name] = _lender(rows, table(name), moment, clock)
+            kept = lender_rows(rows, table(name), moment, clock, every_version)
         else:
-            found[name] = rows.merge(reports[_KEYS], on=_KEYS)
-        order = [key for key in table(name).key if key in found[name]]
-        found[name] = found[name].sort_values(order, ignore_index=True)
+            kept = rows.merge(versions, on=_KEYS)
+        found[name] = kept.sort_values([key for key in table(name).key if key in kept], ignore_index=True)
     return found
+
+
+def zoned(rows: pd.DataFrame, declared: Table) -> pd.DataFrame:
+    """With the time zone that instants have in tables."""
+    instants = [c.name for c in declared.columns if c.kind == "instant" and c.name in rows]
+    return rows.assign(**{name: rows[name].dt.tz_localize("UTC") for name in instants})
 
 
 def newest_version(versions: pd.DataFrame, moment: pd.Timestamp) -> pd.DataFrame:
@@ -125,8 +137,10 @@ def columns(frame: Frame, table: Table, wanted: Iterable[str] | None = None) -> 
     return [name for name in (wanted or table.names) if name in found]
 
 
-def _lender(rows: pd.DataFrame, declared: Table, moment: pd.Timestamp, clock: Clock) -> pd.DataFrame:
-    """The newest row of each natural key; one without `valid_from` was true from the beginning."""
+def lender_rows(
+    rows: pd.DataFrame, declared: Table, moment: pd.Timestamp, clock: Clock, every_version: bool = False
+) -> pd.DataFrame:
+    """The newest row of each natural key, or all; one without `valid_from` was true from the beginning."""
     wanted = ["valid_from", *(["recorded_at"] if clock == "fetched" else [])]
     absent = [name for name in wanted if name not in rows]
     if absent:
@@ -134,6 +148,8 @@ def _lender(rows: pd.DataFrame, declared: Table, moment: pd.Timestamp, clock: Cl
     seen = rows[rows["valid_from"].isna() | (rows["valid_from"] <= moment)]
     if clock == "fetched":
         seen = seen[seen["recorded_at"] <= moment]
+    if every_version:
+        return seen
     order = [name for name in ("valid_from", "recorded_at") if name in rows]
     ordered = seen.sort_values(order, na_position="first", kind="stable")
     return ordered.drop_duplicates(list(_LENDER[declared.name]), keep="last")
