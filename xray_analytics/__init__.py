@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from .sandbox import Sandbox
     from .settings import Settings
     from .store import Store
+    from .store.published import PublishedStore
     from .terminal import progress
 
 _HOMES = {
     "Notes": "api.notes",
+    "PublishedStore": "store.published",
     "Sandbox": "sandbox",
     "Settings": "settings",
     "Store": "store",
@@ -59,6 +61,7 @@ _MODULES = {
 
 __all__ = [
     "Notes",
+    "PublishedStore",
     "Sandbox",
     "Settings",
     "Store",

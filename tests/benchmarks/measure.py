@@ -132,8 +132,11 @@ def costs() -> Iterator[Found]:
 
 def peak_mib() -> float:
     """The largest resident memory so far of this process, or of one of its children that ended [MiB]."""
-    sides = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(side).ru_maxrss for side in sides) / 1024
+    status = Path("/proc/self/status")  # `ru_maxrss` of a fresh process may still be that of the one that started it
+    lines = status.read_text().splitlines() if status.exists() else []
+    own = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return max(*(own or [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]), children) / 1024
 
 
 def _cpu() -> float:

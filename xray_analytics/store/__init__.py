@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -34,6 +34,9 @@ from .snapshot import Snapshot
 from .tombstones import Tombstones
 from .upkeep import Finding
 from .visibility import Clock, moment
+
+if TYPE_CHECKING:
+    from .publishing import Publication
 
 __all__ = ["Finding", "Manifest", "RawBody", "Snapshot", "Store", "Tombstones", "Version", "Writer"]
 
@@ -219,6 +222,46 @@ class Store:
     def gc(self, *, grace: timedelta = timedelta(days=7), dry_run: bool = False) -> list[str]:
         """Remove parts that none of the kept manifests names; see `upkeep.gc`."""
         return upkeep.gc(self._root, grace, dry_run=dry_run)
+
+    def publish(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        raw: bool = False,
+        prune: bool = False,
+        filesystem: Any = None,
+        progress: Any = None,
+    ) -> Publication:
+        """Copy the newest commit to a bucket or a shared folder, for `PublishedStore`; see `publishing.publish`.
+
+        Readers there see the commit before or the new one, complete. Nothing is copied twice, and a publication that
+        was cut short is finished by the next.
+
+        Parameters
+        ----------
+        url
+            ``s3://bucket/prefix``, ``gs://…``, ``hdfs://…``, ``abfs://…`` or a path; keys come from the environment.
+        raw
+            Publish the bytes as received too.
+        prune
+            Remove files of earlier publications; those from before an erasure go in any case.
+        filesystem
+            A pyarrow file system; `url` is then the path inside it.
+        progress
+            Called with a stage, how many files are done, and how many there are.
+
+        Raises
+        ------
+        InputError
+            The URL holds a password, or is of no file system that pyarrow knows.
+        StoreError
+            There is no store or it is damaged, or the place cannot be written or holds a later commit; readers see
+            what they saw before.
+        """
+        from .places import place  # noqa: PLC0415 - only here are pyarrow's file systems needed
+        from .publishing import publish  # noqa: PLC0415
+
+        return publish(self._root, self._published(), place(url, filesystem), raw=raw, prune=prune, progress=progress)
 
     def status(self, as_of: date | datetime | str | None = None, *, clock: Clock = "available") -> dict[str, Any]:
         """What is in the store: its newest commit, size and open quarantine; rows and last run as of a moment."""

@@ -80,7 +80,7 @@ def decode(data: bytes, where: Path) -> Manifest:
     body = json.loads(data)
     if body["format"] > FORMAT:
         raise StoreError(f"manifest {where} has format {body['format']}, this package reads up to {FORMAT}: upgrade it")
-    if f"{body['number']:012d}.json" != where.name:
+    if f"{body['number']:012d}" != where.name[:12]:
         raise StoreError(f"manifest {where} says it is commit {body['number']}; restore it from a backup")
     try:
         return _decoded(body, body["digest"])

@@ -19,10 +19,11 @@ import pyarrow as pa
 
 from .. import engine as engines
 from .. import tables
-from ..errors import InputError
+from ..errors import InputError, StoreError
 from ..schema import Money, Table
 from . import difference, history, parts
 from .manifests import Manifest
+from .parts import Part
 from .visibility import Clock, Visibility
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Snapshot:
     connect: Callable[[], engines.Connection]
     as_of: datetime | None
     clock: Clock
+    bring: Callable[[str], None] | None = None  # has the parts of a table below `root`, where they are not there yet
+    spark_url: Callable[[str, Part], str] | None = None  # where a cluster reads a part, where that is not below `root`
 
     @property
     def commit(self) -> int:
@@ -144,7 +147,7 @@ class Snapshot:
         if engine != "spark":
             raise InputError(f"no engine {engine!r}; there are duckdb and spark")
         spark = engines.spark_session()
-        rows = partial(spark_rows, spark, self.root, self.manifest)
+        rows = partial(spark_rows, spark, self.manifest, self._spark_urls)
         seen = Visibility(rows, self.as_of, self.clock, instant="TIMESTAMP")
         return spark.sql(f"SELECT {names} FROM ({seen.sql(table)}) AS t")
 
@@ -216,7 +219,23 @@ class Snapshot:
         return found.cast(pa.schema([table[name].arrow_field for name in names], metadata=table.arrow_schema.metadata))
 
     def _visibility(self) -> Visibility:
-        return Visibility(partial(stored, self.root, self.manifest), self.as_of, self.clock)
+        return Visibility(self._stored, self.as_of, self.clock)
+
+    def _stored(self, name: str) -> str:
+        if self.bring is not None:
+            self.bring(name)
+        return stored(self.root, self.manifest, name)
+
+    def _spark_urls(self, spark: Any, name: str, live: Sequence[Part]) -> list[str]:
+        """The files of these parts, once they were checked: here where they are local, else by the cluster."""
+        if self.spark_url is not None:
+            urls = [self.spark_url(name, part) for part in live]
+            check_on_cluster(spark, urls, live)
+            return urls
+        paths = [self.root / "parts" / name / part.name for part in live]
+        for path, part in zip(paths, live, strict=True):
+            parts.columns(path, part)
+        return [path.as_uri() for path in paths]
 
 
 def stored(root: Path, manifest: Manifest, name: str) -> str:
@@ -229,15 +248,31 @@ def stored(root: Path, manifest: Manifest, name: str) -> str:
     return f"(SELECT {_names_or_nulls(name, present, _SQL_TYPES)} FROM {source})"
 
 
-def spark_rows(spark: Any, root: Path, manifest: Manifest, name: str) -> str:
+def spark_rows(spark: Any, manifest: Manifest, urls_of: Callable[..., list[str]], name: str) -> str:
     """Spark's SQL of everything stored in a table, all versions, after checking the files it reads."""
-    paths, present, _ = _checked_parts(root, manifest, name)
-    if not paths:
-        return f"(SELECT {_names_or_nulls(name, present, _SPARK_TYPES)} WHERE false)"
+    live = [part for part in manifest.parts.get(name, ()) if part.rows]
+    if not live:
+        return f"(SELECT {_names_or_nulls(name, frozenset(), _SPARK_TYPES)} WHERE false)"
     view = f"xray_{manifest.digest[:16]}_{name}"
-    urls = [path.as_uri() for path in paths]
-    spark.read.option("mergeSchema", "true").parquet(*urls).createOrReplaceTempView(view)
-    return f"(SELECT {_names_or_nulls(name, present, _SPARK_TYPES)} FROM {view})"
+    frame = spark.read.option("mergeSchema", "true").parquet(*urls_of(spark, name, live))
+    frame.createOrReplaceTempView(view)
+    return f"(SELECT {_names_or_nulls(name, frozenset(frame.columns), _SPARK_TYPES)} FROM {view})"
+
+
+def check_on_cluster(spark: Any, urls: Sequence[str], live: Sequence[Part]) -> None:
+    """Have a cluster compute the SHA-256 of files that only it can read in bulk.
+
+    Raises
+    ------
+    StoreError
+        A file is missing or damaged.
+    """
+    with engines.translated("the SHA-256 of the published files"):
+        digests = spark.read.format("binaryFile").load(list(urls)).selectExpr("path", "sha2(content, 256) AS sha256")
+        found = {str(row["path"]).rpartition("/")[2]: row["sha256"] for row in digests.collect()}
+    for url, part in zip(urls, live, strict=True):
+        if found.get(part.name) != part.sha256:
+            raise StoreError(f"{url} is damaged: remove that file and publish the store again")
 
 
 def _checked_parts(root: Path, manifest: Manifest, name: str) -> tuple[list[Path], frozenset[str], bool]:
