@@ -52,5 +52,5 @@ def test_links_and_pictures__exist():
 
 def test_modules__are_those_of_the_package():
     named = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
-    assert {"portfolio", "migration", "flags", "ratios", "cashflow", "monitoring", "quality"} == named
+    assert {"portfolio", "migration", "flags", "ratios", "cashflow", "monitoring", "quality", "validation"} == named
     assert named <= set(xa.__all__)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import charts, errors, tables
-    from .analysis import backtest, cashflow, flags, migration, monitoring, portfolio, quality, ratios
+    from .analysis import backtest, cashflow, flags, migration, monitoring, portfolio, quality, ratios, validation
     from .api.client import XRayClient
     from .api.notes import Notes
     from .archive import read_report
@@ -57,6 +57,7 @@ _MODULES = {
     "quality": "analysis.quality",
     "ratios": "analysis.ratios",
     "tables": "tables",
+    "validation": "analysis.validation",
 }
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "read_report",
     "sync",
     "tables",
+    "validation",
 ]
 
 
