@@ -20,7 +20,7 @@ from .manners import Manners
 from .reports import Economy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
 
@@ -46,6 +46,8 @@ class Sandbox:
         0 for a free one.
     clean
         True leaves out the few reports that are damaged on purpose.
+    without
+        Names out of `planted`: phenomena that this economy lacks, for comparison.
     session_token
         Fresh and random unless given.
     manners
@@ -68,12 +70,13 @@ class Sandbox:
         *,
         port: int = 0,
         clean: bool = False,
+        without: Iterable[str] = (),
         session_token: str | None = None,
         **manners: Any,
     ) -> None:
         if companies < 1:
             raise InputError(f"a sandbox needs at least 1 company, not {companies}")
-        self.economy = Economy(companies, seed, until=until, clean=clean)
+        self.economy = Economy(companies, seed, until=until, clean=clean, without=without)
         self.url: str | None = None
         self._user_id = secrets.token_hex(12)
         self._token = Secret(session_token or secrets.token_urlsafe(24))
@@ -158,6 +161,29 @@ class Sandbox:
         own["business_id"] = self.organization_id
         return Settings(**(own | overrides))
 
+    def planted(self) -> dict[str, dict[str, Any]]:
+        """What an analyst can find in this economy, because it was put there: the answers to compare with.
+
+        Returns
+        -------
+        dict
+            By name: `what` it is, its `parameters` (what they mean stands beside them in `sandbox.truths`), and
+            `found_by`, the functions and tables that show it. What was left out by ``without=`` is not there.
+
+        Examples
+        --------
+        >>> planted = Sandbox(companies=3).planted()
+        >>> list(planted)[:4]
+        ['common_shock', 'selective_acceptance', 'early_repayments', 'renewals']
+        >>> planted["understated_probability"]["parameters"]
+        {'factor': 1.5}
+        >>> print(planted["stopped_uploads"]["what"])
+        Many companies stop uploading months before they default: missing news is bad news.
+        >>> "groups" in Sandbox(companies=3, without=["groups"]).planted()
+        False
+        """
+        return self.economy.truths.described()
+
     def companies(self) -> pd.DataFrame:
         """The lender's register: one row per company, in the columns of the table `companies`."""
         return lender.company_frame(self.economy.companies)
@@ -182,6 +208,7 @@ class Sandbox:
             "seed": economy.seed,
             "until": economy.timeline.until.isoformat(),
             "clean": economy.clean,
+            "without": economy.without,
             "account": self._account(),
             "manners": asdict(self._manners),
         }

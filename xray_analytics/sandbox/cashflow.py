@@ -3,7 +3,7 @@
 Receipts follow season, trend and latent quality; wages, charges, taxes and loans fall due on French calendars;
 purchases take what is left, so that cash drifts towards the cushion that a company of that quality keeps. Incidents
 (rejected debits, missed social charges, seizures, overdraft fees) become frequent as quality falls. Nothing here
-knows of outcomes.
+knows of outcomes; that who defaults often took a loan from a new lender before is planted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from .budget import Budget, plan_budget
 from .companies import MONTHS, Company, Floats, Timeline
-from .labels import CUSTOMER_WORDS, SUPPLIER_WORDS
+from .labels import CUSTOMER_WORDS, LENDERS, SUPPLIER_WORDS
 from .ledger import (
     Book,
     Ints,
@@ -47,7 +47,8 @@ def build_ledger(company: Company, timeline: Timeline) -> Ledger:
     _staff(rng, book, company, months, budget)
     _fixed_costs(rng, book, company, months, budget)
     _borrowing(book, months, budget)
-    _taxes(book, months, budget)
+    _stacked_loan(book, company, months, budget)
+    _taxes(book, company, months, budget)
     _oddities(rng, book, company, months)
     _purchases(rng, book, company, months, budget)
     overdraft_fees(book, months, opening)
@@ -238,9 +239,29 @@ def _borrowing(book: Book, months: Months, budget: Budget) -> None:
         book.add(months.due(at, 15), -sum_drawn, [spent])
 
 
-def _taxes(book: Book, months: Months, budget: Budget) -> None:
-    vat = ("tax", "DGFIP", "PRLV SEPA DGFIP TVA")
-    book.add(months.due(ALL, 19), -cents(budget.vat), [vat] * MONTHS)
+def _stacked_loan(book: Book, company: Company, months: Months, budget: Budget) -> None:
+    """A loan of a lender that was not paid before: the money goes to suppliers who waited."""
+    stacking, start = company.truths.loan_stacking, company.stacked_month
+    if stacking is None or start is None:
+        return
+    party = LENDERS[company.no % len(LENDERS)]
+    instalment = cents(np.array([stacking.instalment_ratio * budget.receipts.mean()]))
+    at, paid = np.array([start]), ALL[start + 1 : start + 1 + stacking.n_instalments]
+    total = instalment * stacking.n_instalments
+    book.add(months.due(at, 6), total, [("drawdown", party, f"VIR SEPA RECU /DE {party} /MOTIF DEBLOCAGE PRET")])
+    waited = ("supplier_transfer", "FOURNISSEURS PATIENTS", "VIR SEPA EMIS VERS FOURNISSEURS PATIENTS")
+    book.add(months.due(at, 7), -total, [waited])
+    lines = [("loan", party, f"PRLV SEPA {party} ECHEANCE PRET")] * len(paid)
+    book.add(months.due(paid, 6), np.repeat(-instalment, len(paid)), lines)
+
+
+def _taxes(book: Book, company: Company, months: Months, budget: Budget) -> None:
+    """VAT of the month before by month, or of the quarter before for the smallest; the others as they fall due."""
+    vat, line = company.truths.value_added_tax, ("tax", "DGFIP", "PRLV SEPA DGFIP TVA")
+    is_quarterly = vat is not None and company.employees < vat.quarterly_below
+    due = np.flatnonzero(np.isin(months.number, (1, 4, 7, 10))) if is_quarterly else ALL
+    owed = np.array([budget.vat[max(0, m - (3 if is_quarterly else 1)) : max(1, m)].sum() for m in due])
+    book.add(months.due(due, 19), -cents(owed), [line] * len(due))
     withheld = ("tax", "DGFIP", "PRLV SEPA DGFIP PAS")
     book.add(months.due(ALL, 15), -cents(budget.wages * 0.04), [withheld] * MONTHS)
     yearly = np.flatnonzero(months.number == 12)

@@ -62,6 +62,9 @@ SUPPLIER_WORDS = (
 )  # fmt: skip
 
 
+LENDERS = ("PRETEUR CHIMERE", "PRETEUR MIRAGE", "PRETEUR SOUDAIN", "PRETEUR LUNAIRE")
+
+
 class Kind(NamedTuple):
     """How one kind of movement appears in `allTransactions`; members and words are assumed."""
 

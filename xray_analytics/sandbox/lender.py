@@ -13,7 +13,9 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from .companies import Company, Timeline
+from .companies import Company, Spell, Timeline
+from .financial import accounts, class_of, default_probability
+from .truths import EarlyRepayments, Renewals
 
 COMPANY_COLUMNS = (
     "company_id", "company_name", "sector_code", "size_class", "region", "group_id", "is_natural_person",
@@ -70,8 +72,8 @@ def exposure_frame(companies: Iterable[Company], until: date) -> pd.DataFrame:
 
 
 def outcome_frame(companies: Iterable[Company], until: date) -> pd.DataFrame:
-    """One row per company: its default if one was seen, and how long it was watched."""
-    return _frame([_outcome(company, until) for company in companies], OUTCOME_COLUMNS)
+    """One row per company, or per default of it, and how long it was watched: declined applicants too, by a bureau."""
+    return _frame([row for company in companies for row in _outcomes(company, until)], OUTCOME_COLUMNS)
 
 
 def _frame(rows: Sequence[tuple[object, ...]], columns: tuple[str, ...]) -> pd.DataFrame:
@@ -89,46 +91,68 @@ def _size_class(employees: int) -> str:
 
 
 def _group(company: Company) -> str | None:
-    """One company in eight belongs to the group of its neighbours."""
-    in_group = company.rng(5).random() < 0.125
-    return f"SYNTHETIC-GROUP-{company.no // 5}" if in_group else None
+    """The group of a company: some neighbourhoods are one, with most of their companies in it."""
+    groups = company.truths.groups
+    if groups is None:
+        return None
+    block = company.no // groups.size
+    is_group = np.random.default_rng([company.seed, block, 5]).random() < groups.share
+    in_group = is_group and company.rng(14).random() < groups.member_share
+    return f"SYNTHETIC-GROUP-{block}" if in_group else None
 
 
 def loans(company: Company, until: date) -> list[Loan]:
     """The applications of a company, oldest first; the later one may refinance the first."""
-    rng = company.rng(6)
+    rng, renewals = company.rng(6), company.truths.renewals or Renewals(share=0)
     applied = company.requests[0][1].date() + timedelta(days=int(rng.integers(2, 12)))
     principal = max(5_000, round(company.revenue * rng.uniform(0.05, 0.2) / 1000) * 1000)
     loan_id = f"L{company.no:06d}-1"
     if applied > until:
         return []
-    if rng.random() < 0.1 and company.default_date is None:
+    if _is_declined(company, applied, until):
         return [Loan(loan_id, company.code, applied, "declined", principal)]
     first = _granted(rng, company, (loan_id, applied, principal), until)
-    again = applied + timedelta(days=int(rng.integers(200, 420)))
+    again = applied + timedelta(days=int(rng.integers(renewals.first_day, renewals.last_day)))
     ends = company.default_date or until
-    if rng.random() > 0.15 or again + timedelta(days=60) >= ends or first.closed_date is not None:
+    if rng.random() > renewals.share or again + timedelta(days=60) >= ends or first.closed_date is not None:
         return [first]
-    second = _granted(rng, company, (f"L{company.no:06d}-2", again, principal * 2), until)
+    second = _granted(rng, company, (f"L{company.no:06d}-2", again, principal * renewals.growth), until)
     if second.origination_date is None:
         return [first, second]
     closed = {"closed_date": second.origination_date, "close_reason": "refinanced"}
     return [Loan(**(vars(first) | closed)), Loan(**(vars(second) | {"refinanced_from": loan_id}))]
 
 
+def _is_declined(company: Company, applied: date, until: date) -> bool:
+    """Whether the lender declines: the financial class is among the worst, or its own analyst does not like it.
+
+    Without that it declines one in ten, blindly.
+    """
+    selection, rng = company.truths.selective_acceptance, company.rng(13)
+    chance, error = rng.random(), rng.standard_normal()
+    if selection is None:
+        return bool(chance < 0.1)
+    month = max(0, Timeline(until).month_of(applied) - 1)
+    if company.quality[month] + selection.analyst_noise * error < selection.analyst_limit:
+        return True
+    last_month = next((plan.last_month for plan in company.reports if plan.source == "magpie"), month)
+    probability = default_probability(accounts(company, last_month), company.truths)
+    return class_of(probability) >= selection.declined_class
+
+
 def _granted(rng: np.random.Generator, company: Company, terms: tuple[str, date, int], until: date) -> Loan:
-    """A loan of those terms (id, application, principal); a company that defaults does not repay before."""
+    """A loan of those terms (id, application, principal); who is in default does not repay any more."""
     loan_id, applied, principal = terms
+    early_ones = company.truths.early_repayments or EarlyRepayments(share=0)
     origination = applied + timedelta(days=int(rng.integers(5, 25)))
     n_months = int(rng.choice([12, 24, 36, 48, 60]))
-    early = origination + timedelta(days=int(rng.integers(150, 1500)))
-    is_early = rng.random() < 0.25
-    defaults = company.default_date is not None
-    maturity = origination + timedelta(days=1826 if defaults else round(30.44 * n_months))
+    early = origination + timedelta(days=int(rng.integers(early_ones.first_day, early_ones.last_day)))
+    is_early = rng.random() < early_ones.share
+    maturity = origination + timedelta(days=round(30.44 * n_months))
     closed, reason = (early, "repaid_early") if is_early and early < maturity else (maturity, "repaid")
-    if origination > until:
+    if origination > until or origination >= (company.default_date or date.max):
         return Loan(loan_id, company.code, applied, "accepted", principal)
-    is_closed = closed <= until and not defaults
+    is_closed = closed <= until and closed < (company.default_date or date.max)
     return Loan(
         loan_id, company.code, applied, "accepted", principal, origination, maturity, None,
         closed if is_closed else None, reason if is_closed else None,
@@ -140,39 +164,45 @@ def _exposures(company: Company, timeline: Timeline) -> Iterator[tuple[object, .
     revolving = company.rng(7).random() < 0.2
     for month in range(36):
         day = timeline.month_end(month)
-        drawn = sum(_drawn(loan, day, company.default_date) for loan in granted)
+        drawn = sum(_drawn(loan, day, company.spells) for loan in granted)
         if drawn > 0:
             undrawn = round(0.1 * granted[0].principal, 2) if revolving else 0.0
             yield (company.code, day, round(drawn, 2), undrawn, "EUR")
 
 
-def _drawn(loan: Loan, day: date, default: date | None) -> float:
-    """Linear repayment until the default, after which nothing is repaid."""
+def _drawn(loan: Loan, day: date, spells: Sequence[Spell]) -> float:
+    """Linear repayment, but for the days in default, on which nothing is repaid."""
     start, end = loan.origination_date or date.max, loan.maturity_date or date.max
     if not start <= day < (loan.closed_date or date.max):
         return 0.0
-    paid_until = min(day, default or date.max)
-    return loan.principal * max(0.0, 1 - (paid_until - start).days / (end - start).days)
+    unpaid = sum(max(0, (min(day, spell.end or day) - max(start, spell.start)).days) for spell in spells)
+    return loan.principal * max(0.0, 1 - ((day - start).days - unpaid) / (end - start).days)
 
 
-def _outcome(company: Company, until: date) -> tuple[object, ...]:
+def _outcomes(company: Company, until: date) -> list[tuple[object, ...]]:
+    """One row per default, or the one that says that none was seen."""
     rng = company.rng(8)
     reason = str(rng.choice(REASONS, p=[0.55, 0.25, 0.2]))
     lost = until - timedelta(days=int(rng.integers(30, 300)))
     is_lost = rng.random() < 0.02
-    default, recovered = company.default_date, company.recovery_date
-    if default is not None and recovered is None and reason == "insolvency":
-        left = min(default + timedelta(days=45), until)
-        return (company.code, default, None, reason, until, left, "insolvency")
-    if default is not None:
-        reason = reason if recovered is None else REASONS[0]
-        return (company.code, default, recovered, reason, until, None, None)
+    if company.spells:
+        return [_default(company, spell, reason, until) for spell in company.spells]
     repaid = _repaid_on(company, until)
     if repaid is not None:
-        return (company.code, None, None, None, until, repaid, "repaid")
+        return [(company.code, None, None, None, until, repaid, "repaid")]
     if is_lost:
-        return (company.code, None, None, None, lost, lost, "lost_to_follow_up")
-    return (company.code, None, None, None, until, None, None)
+        return [(company.code, None, None, None, lost, lost, "lost_to_follow_up")]
+    return [(company.code, None, None, None, until, None, None)]
+
+
+def _default(company: Company, spell: Spell, reason: str, until: date) -> tuple[object, ...]:
+    """One default: who is insolvent leaves, who is cured was late and no more than that."""
+    if spell.end is not None:
+        return (company.code, spell.start, spell.end, REASONS[0], until, None, None)
+    if reason == "insolvency":
+        left = min(spell.start + timedelta(days=45), until)
+        return (company.code, spell.start, None, reason, until, left, reason)
+    return (company.code, spell.start, None, reason, until, None, None)
 
 
 def _repaid_on(company: Company, until: date) -> date | None:

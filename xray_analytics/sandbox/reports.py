@@ -19,27 +19,35 @@ from .cashflow import build_ledger
 from .companies import Company, ReportPlan, Timeline, build_company
 from .financial import esg_raw, financial_raw, notes
 from .identifiers import digest, object_id, timestamp
+from .truths import Truths
 
 CACHED_LEDGERS = 256
 
 
 class Economy:
-    """Invented companies and everything the service knows about them.
+    """Invented companies and everything the service knows about them; `without` names what of `truths` is left out.
 
     A company is built when it is first asked for; ledgers are kept for the latest `CACHED_LEDGERS` companies.
     """
 
     def __init__(
-        self, companies: int = 200, seed: int = 7, *, until: date = date(2025, 12, 31), clean: bool = False
+        self,
+        companies: int = 200,
+        seed: int = 7,
+        *,
+        until: date = date(2025, 12, 31),
+        clean: bool = False,
+        without: Iterable[str] = (),
     ) -> None:
-        self.seed, self.clean = seed, clean
+        self.seed, self.clean, self.without = seed, clean, tuple(without)
+        self.truths = Truths().without(self.without)
         self.n_companies = companies
         self.timeline = Timeline(until)
         self.company: Callable[[int], Company] = lru_cache(maxsize=None)(self._build)
         self.ledger = lru_cache(maxsize=CACHED_LEDGERS)(lambda no: build_ledger(self.company(no), self.timeline))
 
     def _build(self, no: int) -> Company:
-        return build_company(self.seed, no, self.timeline.until)
+        return build_company(self.seed, no, self.timeline.until, self.truths)
 
     @cached_property
     def companies(self) -> list[Company]:
@@ -96,24 +104,24 @@ class Economy:
             "creation": timestamp(plan.created),
         }
 
-    def report_body(self, report_id: str) -> bytes:
-        """The body of ``GET /reports/[id]``; KeyError for an unknown id."""
+    def report_body(self, report_id: str, *, rewritten: bool = False) -> bytes:
+        """The body of ``GET /reports/[id]``, `rewritten` as it stands later on; KeyError for an unknown id."""
         no, plan = self.plans[report_id]
         flaw = None if self.clean else plan.flaw
-        raw = self.raw(no, plan)
+        raw = self.raw(no, plan, rewritten=rewritten)
         if flaw in BEFORE:
             BEFORE[flaw](raw)
         body = encode({"report": self.envelope(report_id) | {"raw": raw}})
         return AFTER[flaw](body) if flaw in AFTER else body
 
-    def raw(self, no: int, plan: ReportPlan) -> dict[str, Any]:
+    def raw(self, no: int, plan: ReportPlan, *, rewritten: bool = False) -> dict[str, Any]:
         """The `raw` member of a planned report on company `no`, without damage."""
         company = self.company(no)
         if plan.source == "magpie":
             return financial_raw(company, plan)
         if plan.source == "esg":
             return esg_raw(company, plan)
-        return bank_raw(company, plan, self.ledger(no), self.timeline)
+        return bank_raw(company, plan, self.ledger(no), self.timeline, rewritten=rewritten)
 
 
 def encode(value: object) -> bytes:

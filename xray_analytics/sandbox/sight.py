@@ -1,4 +1,4 @@
-"""What the statements of one report show: their balances, their movements, and nine criteria computed from them.
+"""What the statements of one report show: their balances, their movements, and the criteria computed from them.
 
 Nothing latent is read here: two companies with the same statements get the same criteria.
 """
@@ -18,6 +18,7 @@ from .ledger import Ints, Ledger, Months, social_due_day, social_due_months
 ALERTING = [kind for kind, shown in KINDS.items() if shown.alerts]
 OPERATING = ("customer", "card_takings", "cheque_in", "cash_in")
 DEBT = ("loan", "lease", "overdraft_fee")
+FREE = ("customer", "supplier_debit", "supplier_transfer", "card_payment")  # amounts that no contract fixes
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,18 @@ class Sight:
     n_days: int
 
 
-def sight(company: Company, plan: ReportPlan, ledger: Ledger, timeline: Timeline) -> Sight:
-    """The statements of the months of `plan`; one report in 25 lacks a statement in the middle."""
+def sight(company: Company, plan: ReportPlan, ledger: Ledger, timeline: Timeline, *, rewritten: bool = False) -> Sight:
+    """The statements of the months of `plan`; one report in 25 lacks a statement in the middle.
+
+    A report that is rewritten later lacks its last statement until then.
+    """
     months = Months(timeline)
     edges = [*range(plan.first_month, plan.last_month + 1, company.statement_months), plan.last_month + 1]
     periods = [(int(months.first[a]) - 1, int(months.first[b]) - 1) for a, b in pairwise(edges)]
     if len(periods) > 3 and digest(plan.id, "gap") % 25 == 0:
         del periods[len(periods) // 2]
+    if plan.is_rewritten and not rewritten and len(periods) > 1:
+        del periods[-1]
     statements: list[Statement] = []
     for account in range(len(company.ibans)):
         for start, end in periods:
@@ -71,7 +77,7 @@ def _statement(ledger: Ledger, no: int, account: int, period: tuple[int, int]) -
 
 
 def criteria(seen: Sight) -> dict[str, float]:
-    """The nine criteria as the statements show them; only of `cashBuffer` and `cashTrend` more is better."""
+    """The criteria as the statements show them; only of `cashBuffer` and `cashTrend` more is better."""
     cents, kinds = seen.ledger.cents[seen.rows], seen.ledger.kinds[seen.rows]
     alert = np.isin(kinds, ALERTING)
     debits = max(1, int(-cents[cents < 0].sum()))
@@ -80,6 +86,7 @@ def criteria(seen: Sight) -> dict[str, float]:
     turnover = max(1.0, income.sum() / n_months)
     half = len(balance) // 2
     debt = -cents[np.isin(kinds, DEBT)].sum()
+    useless = seen.company.truths.useless_criterion
     return {
         "alertFrequency": alert.sum() / max(1, len(cents)),
         "alertAmount": np.abs(cents[alert]).sum() / debits,
@@ -90,7 +97,12 @@ def criteria(seen: Sight) -> dict[str, float]:
         "cashBuffer": balance.mean() / turnover,
         "cashTrend": (balance[half:].mean() - balance[:half].mean()) / turnover,
         "incomeVolatility": income.std() / max(1.0, income.mean()),
+        **({useless.criterion: _even_share(cents[np.isin(kinds, FREE)])} if useless else {}),
     }
+
+
+def _even_share(cents: Ints) -> float:
+    return float((cents % 2 == 0).mean()) if len(cents) else 0.5
 
 
 def _by_month(seen: Sight) -> Ints:
