@@ -96,10 +96,12 @@ def features(
     reports = given["reports"].assign(known_at=known.known_at(given["reports"], clock, lag))
     reports["created_at"] = reports["created_at"].fillna(reports["known_at"])
     dated: Dated = [(day, part, _seen(reports, day, part)) for day, part in _by_day(rows)]
+    bank, financial = (_newest(dated, product) for product in _HEADLINES)
     blocks = [
-        *(_headlines(dated, product, given["reports"].columns) for product in _HEADLINES),
-        _named(given.get("bank_flag_criteria"), _newest(dated, "bank"), "criterion", ("value", "text", "sentiment")),
-        _named(given.get("financial_ratios"), _newest(dated, "financial"), "ratio", ("value", "text")),
+        _headlines(bank, "bank", given["reports"].columns),
+        _headlines(financial, "financial", given["reports"].columns),
+        _named(given.get("bank_flag_criteria"), bank, "criterion", ("value", "text", "sentiment")),
+        _named(given.get("financial_ratios"), financial, "ratio", ("value", "text")),
         _cash(given.get("monthly_summaries"), dated),
         _register(given.get("companies"), dated, clock),
     ]
@@ -128,6 +130,7 @@ def _rows(observations: pd.DataFrame) -> pd.DataFrame:
     rows = observations[_KEY].reset_index(drop=True)
     if rows.duplicated().any():
         raise InputError("the observations hold a company twice on one day; give each once")
+    rows.attrs = {}  # pandas copies them with every step
     return rows.astype({"company_id": "string", "as_of_date": "datetime64[us]"})
 
 
@@ -154,8 +157,8 @@ def _of_rows(rows: pd.DataFrame, companies: pd.DataFrame) -> pd.DataFrame:
     return joined.set_index("row")
 
 
-def _headlines(dated: Dated, product: str, present: Iterable[str]) -> Block:
-    newest, found, meanings = _newest(dated, product), {}, {}
+def _headlines(newest: pd.DataFrame, product: str, present: Iterable[str]) -> Block:
+    found, meanings = {}, {}
     for name in (name for name in _HEADLINES[product] if name in present):
         column = name if name.startswith(f"{product}_") else f"{product}_{name}"
         found[column], meanings[column] = newest[name], _meaning(REPORTS[name], f"reports.{name}")

@@ -38,7 +38,7 @@ OBSERVATIONS = Table(
         REPORTS["is_backfilled"],
         Column("is_rated", "bool", "Whether the report gives a risk class."),
         Column("risk_class", "int", "1 very good … 5 very bad; null is unrated.", lo=1, hi=5),
-        REPORTS["bank_score"],
+        Column("score", "float", "Of a bank report; scale and direction are not documented.", source="raw.score"),
         REPORTS["data_sanity_pct"],
         REPORTS["default_probability"],
         Column("horizon_end_date", "date", "Last day on which a default counts.", required=True),

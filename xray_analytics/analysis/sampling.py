@@ -118,7 +118,7 @@ def versions_of(reports: Frame, terms: Terms) -> pd.DataFrame:
     figures = known.columns(reports, REPORTS, _FIGURES)
     lazy = frames.scan(reports, REPORTS, (*_READ, *clocks, class_column, *figures))
     versions = frames.collect(lazy.filter(nw.col("product") == terms.product), REPORTS)
-    versions = versions.rename(columns={class_column: "risk_class"})
+    versions = versions.rename(columns={class_column: "risk_class", "bank_score": "score"})
     versions["known_at"] = known.known_at(versions, terms.clock, terms.availability_lag_hours)
     versions["created_at"] = versions["created_at"].fillna(versions["available_at"])
     return versions
