@@ -12,6 +12,7 @@ from ..tables import REPORT_ID, REPORT_VERSION, STATEMENT_SUMMARIES, TRANSACTION
 from . import frames
 from .frames import Frame
 from .ledger import days as day_numbers
+from .parts import by_report
 
 DAILY = Table(
     "daily_balances",
@@ -38,8 +39,8 @@ def daily_balances(transactions: Frame, statements: Frame) -> pd.DataFrame:
     """The balance at the end of every covered day, carried forward over days without entries.
 
     Within a statement: start balance + the entries so far; without a start balance, end balance - the entries still
-    to come. Sums are exact. Reports are independent of each other, so that large stores can be done in chunks of
-    reports.
+    to come. Sums are exact. Reports are independent of each other and done in parts: beside the result memory does not
+    grow with the store.
 
     Parameters
     ----------
@@ -75,6 +76,10 @@ def daily_balances(transactions: Frame, statements: Frame) -> pd.DataFrame:
     >>> daily_balances(transactions, statements)["balance"].tolist()
     [100.0, 130.0, 130.0]
     """
+    return by_report(_daily_balances, DAILY, (transactions, TRANSACTIONS), (statements, STATEMENT_SUMMARIES))
+
+
+def _daily_balances(transactions: Frame, statements: Frame) -> pd.DataFrame:
     spans = _spans(statements)
     cells = _cells(spans)
     entries, n_outside, n_poor = _entries(transactions, spans, cells)

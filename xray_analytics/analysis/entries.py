@@ -4,6 +4,9 @@ Reports on a company overlap, so the same payment is in several of them. An acco
 company's statements do not all name one, its accounts are taken together, a day counting where every account of
 the report is covered. A statement, and without statements the period of a report, covers the days after its start
 up to its end.
+
+`covered_days` and `company_entries` settle it in pandas, account by account; `settled_entries` lets the engine do it
+where reports alone are given.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from ..tables import STATEMENT_SUMMARIES, TRANSACTIONS
+from ..errors import InputError
+from ..tables import REPORTS, STATEMENT_SUMMARIES, TRANSACTIONS
 from . import frames
-from .categories import KEY, with_categories
+from .categories import CATEGORIES, KEY
 from .frames import AsOf, Frame
 from .ledger import days as day_numbers
 
@@ -24,17 +29,21 @@ _OWN = ["report_id", "report_version"]
 _UNIT_SPAN = 1 << 22  # more days than any calendar in use
 _COMPANY_SPAN = 1 << 10  # more accounts than any company has
 _LONGEST = 3_660  # days; a longer statement has a wrong date
+_PERIOD = ("period_start_date", "period_end_date")
+MINE, IN_OTHER, OUTSIDE, POOR = "mine", "in_other_report", "outside_coverage", "without_day_or_amount"
 
 
 @dataclass(frozen=True)
 class Days:
     """Covered days of companies: one row per company, unit and day, with the report that speaks for it.
 
-    `seen` holds the newest version of each bank report, oldest first; `rank` is a position in it. `table` has
+    `versions` are the bank reports of companies, lazily; `seen` is the same in pandas, oldest first, and `rank` a
+    position in it. `table` has
     `company` (code of `companies`), `unit` (an account, or 0 for all accounts together), `day` (since 1970) and
     `rank`, sorted. `unit_of` maps (rank, account_no) to a unit.
     """
 
+    versions: nw.LazyFrame[Any]
     seen: pd.DataFrame
     companies: pd.Index[str]
     table: pd.DataFrame
@@ -69,19 +78,18 @@ class Days:
 
 def covered_days(reports: Frame, statements: Frame | None = None, *, as_of: AsOf | None = None) -> Days:
     """The covered days of every company, from statements, else from the periods of the reports."""
-    columns = ("period_start_date", "period_end_date")
-    seen = frames.newest_reports(reports, columns, product="bank", as_of=as_of)
-    known = seen[seen["company_id"].notna()].reset_index(drop=True)
+    versions = _versions(reports, as_of)
+    known = frames.collect(versions, REPORTS).sort_values(["created_at", "report_id"], ignore_index=True)
     codes, companies = pd.factorize(known["company_id"])
     known = known.assign(rank=np.arange(len(known)), company=codes)
     if statements is None:
         spans = known.assign(account_no=0, iban=None, start=known["period_start_date"], end=known["period_end_date"])
     else:
-        spans = _statement_spans(statements, known)
+        spans = _statement_spans(statements, versions, known)
     spans = spans.assign(start=day_numbers(spans["start"]), end=day_numbers(spans["end"]))
     unit_of = _units(spans)
     table = _owned(spans.merge(unit_of, on=["rank", "account_no"], how="left"))
-    return Days(known.drop(columns=["rank", "company"]), pd.Index(companies), table, unit_of)
+    return Days(versions, known.drop(columns=["rank", "company"]), pd.Index(companies), table, unit_of)
 
 
 def company_entries(
@@ -106,11 +114,13 @@ def company_entries(
         The entries with `company_id`, `company`, `rank`, `unit` and `day`, sorted by company, day, report and position;
         and ``{"outside_coverage": …, "in_other_report": …, "without_day_or_amount": …}``.
     """
-    names = ("account_no", "booked_date", "amount", *columns)
+    names = ("transaction_no", "account_no", "booked_date", "amount", *columns)
+    table = frames.collect_of(transactions, TRANSACTIONS, names, days.versions)
     if categories is not None:
-        table = with_categories(transactions, categories, names)
-    else:
-        table = frames.collect(frames.scan(transactions, TRANSACTIONS, (*KEY, *names)), TRANSACTIONS)
+        known = frames.collect_of(categories, CATEGORIES, ("transaction_no", "category"), days.versions)
+        if known.duplicated(list(KEY)).any():
+            raise InputError("the frame of categories names a transaction twice; give the result of one call")
+        table = table.merge(known, on=list(KEY), how="left")
     place = days.seen[[*_OWN, "company_id"]].assign(rank=np.arange(len(days.seen)))
     table = table.merge(place, on=_OWN)
     table = table.assign(day=day_numbers(table["booked_date"]))
@@ -119,12 +129,50 @@ def company_entries(
     owner = days.owner(*(known[name].to_numpy("int64") for name in ("company", "unit", "day")))
     mine = owner == known["rank"].to_numpy("int64")
     counts = {
-        "outside_coverage": int((owner < 0).sum()),
-        "in_other_report": int((~mine & (owner >= 0)).sum()),
-        "without_day_or_amount": len(table) - len(known),
-    }
+        OUTSIDE: int((owner < 0).sum()), IN_OTHER: int((~mine & (owner >= 0)).sum()), POOR: len(table) - len(known),
+    }  # fmt: skip
     order = ["company_id", "day", "rank", "transaction_no"]
     return known[mine].sort_values(order, ignore_index=True), counts
+
+
+def settled_entries(
+    transactions: Frame, reports: Frame, columns: tuple[str, ...], *, as_of: AsOf | None = None
+) -> nw.LazyFrame[Any]:
+    """The entries of companies, lazily, each with its `state`: what `company_entries` keeps is ``mine``.
+
+    Days are those of the periods of the reports, all accounts together; `columns`, `amount` and `company_id` are there.
+    """
+    versions = _versions(reports, as_of)
+    start, end = (nw.col(name) for name in _PERIOD)
+    length = (end - start).dt.total_minutes()
+    versions = versions.with_columns(is_span=(length > 0) & (length <= _LONGEST * 24 * 60))
+    carried = ("company_id", "created_at", "is_span", *_PERIOD)
+    rows = frames.of_reports(transactions, TRANSACTIONS, ("booked_date", "amount", *columns), versions, carried)
+    day = nw.col("booked_date").dt.truncate("1d")
+    is_poor = day.is_null() | nw.col("amount").is_null()
+    inside = (nw.col("is_span") & (day > start) & (day <= end)).fill_null(False)
+    rows = rows.with_columns(booked_date=day, is_poor=is_poor, is_inside=inside)
+    elsewhere = _told_elsewhere(rows, versions)
+    rows = rows.join(elsewhere, on=["report_id", "booked_date"], how="left")
+    told = nw.when(nw.col("is_poor")).then(nw.lit(POOR)).when(~nw.col("is_other").is_null()).then(nw.lit(IN_OTHER))
+    state = told.when(nw.col("is_inside")).then(nw.lit(MINE)).otherwise(nw.lit(OUTSIDE))
+    return rows.with_columns(state=state).select("company_id", "state", "amount", *columns)
+
+
+def _told_elsewhere(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Reports and days of entries of which another report of the company speaks: a newer one, or any for a day outside.
+
+    Only companies with several reports get into the join.
+    """
+    others = versions.filter(nw.col("is_span")).select(
+        "company_id", other_id="report_id", other_at="created_at", other_start=_PERIOD[0], other_end=_PERIOD[1]
+    )
+    days = rows.filter(~nw.col("is_poor")).join(others, on="company_id", how="inner")
+    day, at, other_at = nw.col("booked_date"), nw.col("created_at"), nw.col("other_at")
+    is_newer = (other_at > at) | ((other_at == at) & (nw.col("other_id") > nw.col("report_id")))
+    covers = (day > nw.col("other_start")) & (day <= nw.col("other_end"))
+    told = days.filter(nw.col("other_id") != nw.col("report_id"), covers, is_newer | ~nw.col("is_inside"))
+    return told.select("report_id", "booked_date").unique().with_columns(is_other=nw.lit(True))
 
 
 def month_numbers(days: pd.Series[Any]) -> np.ndarray:
@@ -138,9 +186,15 @@ def _keys(company: np.ndarray, unit: np.ndarray, day: np.ndarray) -> np.ndarray:
     return keys
 
 
-def _statement_spans(statements: Frame, known: pd.DataFrame) -> pd.DataFrame:
-    columns = (*_OWN, "account_no", "iban", "start_date", "end_date")
-    rows = frames.collect(frames.scan(statements, STATEMENT_SUMMARIES, columns), STATEMENT_SUMMARIES)
+def _versions(reports: Frame, as_of: AsOf | None) -> nw.LazyFrame[Any]:
+    """The bank reports of companies, newest versions."""
+    versions = frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of)
+    return versions.filter(~nw.col("company_id").is_null())
+
+
+def _statement_spans(statements: Frame, versions: nw.LazyFrame[Any], known: pd.DataFrame) -> pd.DataFrame:
+    columns = ("account_no", "iban", "start_date", "end_date")
+    rows = frames.collect_of(statements, STATEMENT_SUMMARIES, columns, versions)
     rows = rows.rename(columns={"start_date": "start", "end_date": "end"})
     return rows.merge(known[[*_OWN, "company_id", "company", "rank"]], on=_OWN)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
-from narwhals.exceptions import NarwhalsError
 
 from ..errors import InputError
 from ..schema import Column, Table
@@ -122,13 +121,9 @@ def monthly_flows(
 def _whole_months(monthly: Frame, reports: Frame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Of each company and month the row of the report that covers it best, and how many rows were left out."""
     versions = frames.newest_versions(reports)
-    rows = frames.scan(monthly, MONTHLY_SUMMARIES, ("report_id", "report_version", "account_no", *_MONTHLY))
-    consolidated = rows.filter(nw.col("account_no").is_null())
-    try:
-        months = consolidated.join(versions, on=["report_id", "report_version"], how="inner")
-    except (TypeError, NarwhalsError) as error:
-        message = "monthly_summaries and reports are frames of different kinds; read both with the same engine"
-        raise InputError(message) from error
+    columns, carried = ("account_no", *_MONTHLY), ("company_id", "created_at")
+    rows = frames.of_reports(monthly, MONTHLY_SUMMARIES, columns, versions, carried)
+    months = rows.filter(nw.col("account_no").is_null())
     known = months.filter(~nw.col("company_id").is_null())
     best = known.unique(
         subset=["company_id", "month"],

@@ -44,20 +44,32 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
     InputError
         It is no frame, or a column is absent or of the wrong type; the message names the column and its table.
     """
-    try:
-        lazy: nw.LazyFrame[Any] = nw.from_native(frame).lazy()
-        found = lazy.collect_schema()
-    except (TypeError, ValueError, NarwhalsError) as error:
-        raise InputError(f"{table.name}: expected a frame with named columns, found {type(frame).__name__}") from error
     names = list(dict.fromkeys(columns))
-    absent = [name for name in names if name not in found]
-    if absent:
-        raise InputError(f"the frame of {table.name} lacks {', '.join(absent)}; read or join these columns first")
+    rows = lazy(frame, table, names)
+    found = rows.collect_schema()
     declared = [table[name] for name in names if name in table.names]
     wrong = [f"{c.name} ({c.kind} expected, {found[c.name]} found)" for c in declared if not _fits(c, found[c.name])]
     if wrong:
         raise InputError(f"the frame of {table.name} has columns of the wrong type: {', '.join(wrong)}")
-    return lazy.select(*(_expression(name, table) for name in names))
+    return rows.select(*(_expression(name, table) for name in names))
+
+
+def lazy(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any]:
+    """A frame as it is, lazily, once it is seen to have these columns.
+
+    Raises
+    ------
+    InputError
+        It is no frame, or a column is absent.
+    """
+    try:
+        rows: nw.LazyFrame[Any] = nw.from_native(frame).lazy()
+        found = rows.collect_schema()
+    except (TypeError, ValueError, NarwhalsError) as error:
+        raise InputError(f"{table.name}: expected a frame with named columns, found {type(frame).__name__}") from error
+    if absent := [name for name in columns if name not in found]:
+        raise InputError(f"the frame of {table.name} lacks {', '.join(absent)}; read or join these columns first")
+    return rows
 
 
 def _fits(column: Column, dtype: Any) -> bool:
@@ -78,7 +90,7 @@ def _expression(name: str, table: Table) -> nw.Expr:
     return nw.col(name).cast(nw.Datetime("us")) if kind == "date" else nw.col(name)
 
 
-def collect(lazy: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
+def collect(rows: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
     """A lazy frame in pandas: Int64, boolean, string, float64; days and instants as datetime64[us], in UTC.
 
     The kind of a column is that of the first of `tables` that declares it.
@@ -86,7 +98,7 @@ def collect(lazy: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
     names = ", ".join(table.name for table in tables)
     try:
         with engine.translated(f"the question about {names}"):
-            eager = lazy.collect("pandas" if lazy.implementation.is_pandas() else "pyarrow")
+            eager = rows.collect("pandas" if rows.implementation.is_pandas() else "pyarrow")
         frame: pd.DataFrame = eager.to_pandas().reset_index(drop=True)
         for name in frame.columns:
             kind = next((t[name].kind for t in tables if name in t.names), None)
@@ -102,6 +114,12 @@ def collect(lazy: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
 def typed(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """The table's columns in its order with the dtypes of `collect`; also of a frame without rows."""
     return frame.reindex(columns=list(table.names)).astype({c.name: _PANDAS[c.kind] for c in table.columns})
+
+
+def same_kind(*given: Frame) -> bool:
+    """Whether these frames live in one engine, so that it can join them."""
+    kinds = {nw.from_native(frame).implementation for frame in given}
+    return len(kinds) == 1
 
 
 def instant(as_of: AsOf) -> datetime:
@@ -176,6 +194,18 @@ def of_reports(
     except (TypeError, NarwhalsError) as error:
         message = f"{table.name} and reports are frames of different kinds; read both with the same engine"
         raise InputError(message) from error
+
+
+def collect_of(
+    rows: Frame, table: Table, columns: Sequence[str], versions: nw.LazyFrame[Any], carried: Sequence[str] = ()
+) -> pd.DataFrame:
+    """`of_reports` in pandas: joined by the engine, so that only these reports leave it; by pandas for two engines."""
+    keys = ["report_id", "report_version"]
+    found = scan(rows, table, [*keys, *columns])
+    if found.implementation == versions.implementation:
+        return collect(of_reports(rows, table, columns, versions, carried), table, REPORTS)
+    owners = collect(versions.select(*dict.fromkeys([*keys, *carried])), REPORTS)
+    return collect(found, table).merge(owners, on=keys)
 
 
 def class_column(product: str) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from ..schema import Column, Table
-from ..tables import COMPANY_KEY, REPORT_ID, REPORT_VERSION
+from ..tables import COMPANY_KEY, REPORT_ID, REPORT_VERSION, TRANSACTIONS
 from . import frames
 from .categories import categories as categories_of
 from .categories import rejected_pairs
 from .entries import Days, company_entries, covered_days
 from .frames import AsOf, Frame
 from .labels import counterparties, normalised
+from .parts import by_company
 from .social import GRACE_DAYS, missed_months
 
 KINDS = ("rejected_debit", "rejected_transfer", "overdraft_charges", "seizure", "missed_social_security")
@@ -66,7 +67,7 @@ def incidents(
                             came back (`social.missed_months`); only where the company was seen paying at all
     ======================  =========================================================================================
 
-    Companies are independent of each other, so that large stores can be done in chunks of companies.
+    Companies are independent of each other and done in parts, so that memory does not grow with the store.
 
     Parameters
     ----------
@@ -108,8 +109,18 @@ def incidents(
     >>> print(*incidents(transactions, reports)["evidence"])
     REJET PRLV LUNE: 80.00 back on 2025-03-04, debited on 2025-03-03, fee of 20.00 on 2025-03-05.
     """
-    days = covered_days(reports, statements, as_of=as_of)
-    families = categories_of(transactions) if categories is None else categories
+
+    def kernel(part: Frame) -> pd.DataFrame:
+        return _incidents(transactions, covered_days(part, statements, as_of=as_of), categories)
+
+    return by_company(kernel, transactions, reports, INCIDENTS, as_of)
+
+
+def _incidents(transactions: Frame, days: Days, categories: Frame | None) -> pd.DataFrame:
+    families = categories
+    if families is None:
+        names = ("transaction_no", "account_no", "label", "amount", "booked_date")
+        families = categories_of(frames.collect_of(transactions, TRANSACTIONS, names, days.versions))
     entries, excluded = company_entries(transactions, days, ("label", "counterparty"), categories=families)
     entries = entries.assign(
         party=counterparties(entries["counterparty"], entries["label"]), text=normalised(entries["label"])
@@ -119,9 +130,9 @@ def incidents(
     parts = [rejects, _seizures(entries), _overdrafts(entries), social]
     table = pd.concat([frames.typed(part, INCIDENTS) for part in parts if len(part)] or [_none()], ignore_index=True)
     order = ["company_id", "incident_date", "incident", "transaction_no"]
-    result = table.sort_values(order, ignore_index=True)
     excluded["no_social_security_seen"] = n_unseen
-    result.attrs["base"] = frames.base(entries["company_id"].nunique(), days.seen, excluded=excluded, as_of=as_of)
+    result = table.sort_values(order, ignore_index=True)
+    result.attrs["base"] = {"used": entries["company_id"].nunique(), "excluded": excluded}
     return result
 
 

@@ -16,6 +16,7 @@ from ..schema import MONEY_UNIT, Column, Table
 from ..tables import MOVEMENT_METRICS, REPORT_ID, REPORT_VERSION, STATEMENT_SUMMARIES, TRANSACTIONS
 from . import frames
 from .frames import Frame
+from .parts import by_report
 
 CHECKS = ("arithmetic", "chain", "transactions", "running_balance", "annualised", "service_verdict")
 LEDGER = Table(
@@ -83,9 +84,9 @@ def reconciliation(statements: Frame, transactions: Frame, movements: Frame | No
         `item`, `expected`, `observed`, `difference` (observed less expected), `tolerance` [major units; days,
         steps, 1 or 0; 0.01 for annualised, else 0], `verdict`: ``ok``, ``off``, or ``unknown`` where a figure
         is missing, accounts cannot be told apart, statements overlap, or entries lack a day or an amount.
-        Sorted by report, version, statement, check as above. Every version given has its rows; reports are
-        independent of each other, so that large stores can be done report by report. ``attrs["base"]`` counts
-        statements, and entries outside every statement or without day or amount.
+        Sorted by report, version, statement, check as above, item. Every version given has its rows; reports are
+        independent of each other and done in parts. ``attrs["base"]`` counts statements, and entries outside every
+        statement or without day or amount.
 
     Raises
     ------
@@ -111,6 +112,11 @@ def reconciliation(statements: Frame, transactions: Frame, movements: Frame | No
     3  running_balance       1.00         NaN  unknown
     4  service_verdict       1.00         0.0       ok
     """
+    given = ((transactions, TRANSACTIONS), (statements, STATEMENT_SUMMARIES))
+    return by_report(_ledger, LEDGER, *given, None if movements is None else (movements, MOVEMENT_METRICS))
+
+
+def _ledger(transactions: Frame, statements: Frame, movements: Frame | None) -> pd.DataFrame:
     book = _book(statements)
     entries = _entries(transactions, book)
     arithmetic = _arithmetic(book)
@@ -120,7 +126,7 @@ def reconciliation(statements: Frame, transactions: Frame, movements: Frame | No
         parts.append(_annualised(book, movements))
     table = frames.typed(pd.concat(parts, ignore_index=True), LEDGER)
     table["order"] = pd.Categorical(table["check"], CHECKS, ordered=True).codes
-    keys = ["report_id", "report_version", "statement_no", "order"]
+    keys = ["report_id", "report_version", "statement_no", "order", "item"]
     result = table.sort_values(keys, ignore_index=True, kind="stable").drop(columns="order")
     result.attrs["base"] = {
         "used": len(book),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
 from ..schema import Column, Table
-from ..tables import COMPANY_KEY
+from ..tables import COMPANY_KEY, REPORTS
 from . import frames
-from .entries import company_entries, covered_days
+from .entries import IN_OTHER, MINE, OUTSIDE, POOR, Days, company_entries, covered_days, settled_entries
 from .frames import AsOf, Frame
 from .labels import counterparties, stems
+from .parts import by_company
 
 SIDES = ("credit", "debit")
 _MONEY = "currency, major units"
@@ -68,7 +70,12 @@ _STREAM = ["company_id", "side", "counterparty", "stem"]
 
 
 def counterparty_concentration(
-    transactions: Frame, reports: Frame, *, statements: Frame | None = None, as_of: AsOf | None = None
+    transactions: Frame,
+    reports: Frame,
+    *,
+    statements: Frame | None = None,
+    as_of: AsOf | None = None,
+    named_only: bool = False,
 ) -> pd.DataFrame:
     """How much hangs on few payers and payees, by normalised counterparty (`labels.counterparties`).
 
@@ -84,6 +91,8 @@ def counterparty_concentration(
         The table `statement_summaries`: days are then told apart by account.
     as_of
         Later reports are not seen.
+    named_only
+        Look at nothing but entries whose counterparty is named; the others are then in no total either.
 
     Returns
     -------
@@ -116,11 +125,11 @@ def counterparty_concentration(
     >>> found["top_counterparty"].tolist(), found["top_1_share_ratio"].tolist(), found["hhi_ratio"].round(4).tolist()
     (['X'], [0.6], [0.46])
     """
-    days = covered_days(reports, statements, as_of=as_of)
-    entries, excluded = company_entries(transactions, days, ("label", "counterparty"))
-    entries = _sided(entries).assign(party=counterparties(entries["counterparty"], entries["label"]))
-    entries["named"] = entries["size"].where(entries["counterparty"].notna(), 0.0)
     keys = ["company_id", "side"]
+    entries, excluded = _amounts_by_name(transactions, reports, statements, as_of)
+    entries = entries[entries["is_named"]] if named_only else entries
+    party = counterparties(entries["name"].where(entries["is_named"]), entries["name"].where(~entries["is_named"]))
+    entries = entries.assign(party=party, named=entries["size"].where(entries["is_named"], 0.0))
     parties = entries.groupby([*keys, "party"])["size"].sum().reset_index()
     parties = parties.sort_values([*keys, "size", "party"], ascending=[True, True, False, True])
     totals = entries.groupby(keys)[["size", "named"]].sum()
@@ -139,8 +148,8 @@ def counterparty_concentration(
         }
     )
     result = frames.typed(result.fillna({"n_counterparties": 0}).reset_index(), CONCENTRATION)
-    used = result["company_id"].nunique()
-    result.attrs["base"] = frames.base(used, days.seen, excluded=excluded, as_of=as_of)
+    seen = frames.newest_reports(reports, product="bank", as_of=as_of)
+    result.attrs["base"] = frames.base(result["company_id"].nunique(), seen, excluded=excluded, as_of=as_of)
     return result
 
 
@@ -157,7 +166,7 @@ def recurring(
     A stream is what one company pays to, or receives from, one counterparty under one label stem; several entries on
     one day are one payment. Its period is the one that its median interval fits (`PERIODS`). It recurs with at least
     three payments of which at least three quarters of the intervals fit. A missed payment is an interval that does
-    not fit. Companies are independent of each other, so that large stores can be done in chunks of companies.
+    not fit. Companies are independent of each other and done in parts, so that memory does not grow with the store.
 
     Parameters
     ----------
@@ -196,7 +205,14 @@ def recurring(
     >>> print(*found.loc[0, ["period", "amount", "regularity_ratio", "next_due_date"]])
     monthly 500.0 1.0 2025-04-10 00:00:00
     """
-    days = covered_days(reports, statements, as_of=as_of)
+
+    def kernel(part: Frame) -> pd.DataFrame:
+        return _recurring(transactions, covered_days(part, statements, as_of=as_of), categories)
+
+    return by_company(kernel, transactions, reports, STREAMS, as_of)
+
+
+def _recurring(transactions: Frame, days: Days, categories: Frame | None) -> pd.DataFrame:
     entries, excluded = company_entries(transactions, days, ("label", "counterparty"), categories=categories)
     used = entries["company_id"].nunique()
     payments = _payments(entries)
@@ -212,8 +228,33 @@ def recurring(
     last_day = days.table.groupby("company")["day"].max().rename_axis("company")
     ends = pd.Series(last_day.to_numpy(), days.companies[last_day.index], dtype="int64")
     result = frames.typed(_dated(streams, ends).sort_values(_STREAM, ignore_index=True), STREAMS)
-    result.attrs["base"] = frames.base(used, days.seen, excluded=excluded, as_of=as_of)
+    result.attrs["base"] = {"used": used, "excluded": excluded}
     return result
+
+
+def _amounts_by_name(
+    transactions: Frame, reports: Frame, statements: Frame | None, as_of: AsOf | None
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Sums of amounts (`size`) by company, side and name as sent, else label; how many entries were left out."""
+    if statements is not None or not frames.same_kind(transactions, reports):
+        days = covered_days(reports, statements, as_of=as_of)
+        entries, excluded = company_entries(transactions, days, ("label", "counterparty"))
+        names = entries["counterparty"].fillna(entries["label"])
+        return _sided(entries).assign(name=names, is_named=entries["counterparty"].notna()), excluded
+    rows = settled_entries(transactions, reports, ("label", "counterparty"), as_of=as_of)
+    named = ~nw.col("counterparty").is_null()
+    rows = rows.with_columns(
+        name=nw.coalesce("counterparty", "label"), is_named=named, is_credit=nw.col("amount") > 0,
+        is_moved=nw.col("amount") != 0, size=nw.col("amount").abs(),
+    )  # fmt: skip
+    sums = rows.group_by("company_id", "state", "is_moved", "is_credit", "is_named", "name").agg(
+        nw.col("size").sum(), nw.len().alias("n")
+    )
+    table = frames.collect(sums, REPORTS).astype({"name": "string", "state": "string", "is_named": "bool"})
+    counts = table.groupby("state")["n"].sum()
+    excluded = {reason: int(counts.get(reason, 0)) for reason in (OUTSIDE, IN_OTHER, POOR)}
+    mine = table[(table["state"] == MINE) & table["is_moved"].astype("boolean").fillna(False)]
+    return mine.assign(side=np.where(mine["is_credit"].astype(bool), "credit", "debit")), excluded
 
 
 def _sided(entries: pd.DataFrame) -> pd.DataFrame:
