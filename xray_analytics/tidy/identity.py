@@ -41,5 +41,22 @@ def ids_of(body: bytes) -> set[str]:
     return {str(value) for value in named if isinstance(value, str | int)}
 
 
+def object_id_in(body: bytes) -> str | None:
+    """The id of the object itself, the same for all of its payloads; None of bytes that are no payload.
+
+    >>> object_id_in(b'{"report": {"id": "r1", "request": "q1"}}'), object_id_in(b'{"id": 7}'), object_id_in(b'[')
+    ('r1', '7', None)
+    """
+    try:
+        envelope = _envelope.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    inner = envelope.report.id if envelope.report else None
+    if isinstance(envelope.request, dict):
+        inner = inner or envelope.request.get("id")
+    found = inner or envelope.id
+    return str(found) if isinstance(found, str | int) else None
+
+
 def _named(item: _Item) -> list[Any]:
     return [item.id, item.request, item.code.get("id") if isinstance(item.code, dict) else item.code]
