@@ -23,8 +23,9 @@ from .grouped import (
     counted,
     named_sums,
 )
-from .intervals import check_counts, clustered_bounds, rate_bounds
+from .intervals import check_counts, rate_bounds
 from .one_factor import chance_of_defaults, check_correlation
+from .rates import class_bounds
 from .statistic import CONFIDENCE, LEVEL, POWER, Statistic
 
 VERDICTS = ("underestimated", "not_rejected", "too_few", "not_tested")
@@ -184,7 +185,7 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
     >>> table[["p_value", "p_value_holm"]].round(4).values.tolist(), table["verdict"].tolist()
     ([[0.2524, 0.2524], [0.0084, 0.0169]], ['not_rejected', 'underestimated'])
     """
-    horizon = check_horizon(horizon_months)
+    check_horizon(horizon_months)
     cells = _classes(sample, by, probability, cluster)
     n_missing = int(cells["n_missing"].sum())
     cells = cells[cells["n"] > 0]
@@ -194,13 +195,13 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
     table = sums.sort_values(by, na_position="last", ignore_index=True)
     table["mean_probability"] = np.clip(table["sum"] / table["n"], 0, 1)
     table["default_rate_ratio"] = table["n_defaults"] / table["n"]
-    table["low"], table["high"] = _bounds(table, cells, by, cluster, confidence)
+    table["low"], table["high"] = class_bounds(table, cells, by, cluster, confidence)
     tested = (table["n"] >= min_n) & (cluster is None)
     table = _tested(table, tested.to_numpy(bool), level, is_clustered=cluster is not None)
     result = table.drop(columns="sum").astype({"n": "int64", "n_defaults": "int64", "verdict": "string"})
     result.attrs["base"] = {
         "used": int(result["n"].sum()), "excluded": {"no_probability": n_missing}, "backfilled": None, "as_of": None,
-        "filters": {"horizon": horizon, "level": level},
+        "filters": {"horizon": f"{horizon_months} months", "level": level},
     }  # fmt: skip
     return result
 
@@ -240,24 +241,6 @@ def _classes(sample: Frame, by: str, probability: str, cluster: str | None) -> D
     if cluster:
         cells["cluster"] = cluster_codes(cells[cluster])
     return cells.astype(dict.fromkeys(("n", "n_defaults", "n_missing", "sum"), "float64"))
-
-
-def _bounds(
-    table: DataFrame, cells: DataFrame, by: str, cluster: str | None, confidence: float
-) -> tuple[Floats, Floats]:
-    if cluster is None:
-        return rate_bounds(table["n"], table["n_defaults"], confidence=confidence)
-    found = []
-    for name in table[by]:
-        rows = cells[cells[by].isna() if name is None or name != name else cells[by] == name]  # noqa: PLR0124
-        numbers = np.unique(rows["cluster"], return_inverse=True)[1]
-        if numbers.max(initial=0) == 0:
-            found.append((np.nan, np.nan))
-        else:
-            n, bad = (rows[column].to_numpy(np.float64) for column in ("n", "n_defaults"))
-            found.append(clustered_bounds(n, bad, numbers.astype(np.int64), confidence=confidence))
-    low, high = np.array(found).T
-    return low, high
 
 
 def _tested(table: DataFrame, tested: Any, level: float, *, is_clustered: bool) -> DataFrame:

@@ -132,7 +132,7 @@ def counted(sample: Frame, columns: Sequence[str], cluster: str | None, *, by: s
     wrong = [f"{name} ({schema[name]})" for name in numeric if not _is_number(schema[name], name)]
     if wrong:
         raise InputError(f"a sample needs numbers, and defaulted as boolean or 0 and 1; found {', '.join(wrong)}")
-    lazy = lazy.with_columns(*(_plain(name) for name in columns))
+    lazy = lazy.with_columns(*(_plain(name) for name in columns)) if columns else lazy
     if "company_id" in held and cluster is None:
         _refuse_repeats(lazy, columns)
     return lazy.with_columns(**(_of_rows(schema["defaulted"]) if "defaulted" in held else _of_counts()))

@@ -96,7 +96,7 @@ def vintage_curves(  # noqa: PLR0913 - what is watched, since when and until whe
     parts = [_vintage(name, group, confidence) for name, group in _by_vintage(spells, freq)]
     result = pd.concat(parts, ignore_index=True)
     result["vintage"] = result["vintage"].astype("datetime64[us]")
-    filters = {"known_until": f"{until:%Y-%m-%d}", "freq": freq, "companies": int(spells["company_id"].nunique())}
+    filters = {"freq": freq, "companies": int(spells["company_id"].nunique())}
     result.attrs["base"] = {
         "used": len(spells), "excluded": excluded, "backfilled": None, "as_of": f"{until:%Y-%m-%d}", "filters": filters,
     }  # fmt: skip

@@ -13,9 +13,9 @@ any length will do. The order of rows never matters, and ties are the normal cas
 * What is not rejected is not proven: every test says what it could have detected.
 
 Ranking: `auc`, `auc_difference`, `auc_drop`, `somers_d`, `ks`, `roc_curve`, `cap_curve`. A class: `jeffreys`,
-`binomial`, `calibration_table`, `default_rate_interval`. All probabilities: `brier`, `spiegelhalter`,
-`hosmer_lemeshow`. Shifts: `psi`, `stuart_maxwell`. And `low_default_pd`, `vintage_curves`. Refuses samples of one
-class, probabilities outside 0 … 1 and too few groups. Distributions are scipy's. Thresholds are policy:
+`binomial`, `calibration_table`, `default_rate_table`, `default_rate_interval`. All probabilities: `brier`,
+`spiegelhalter`, `hosmer_lemeshow`. Shifts: `psi`, `stuart_maxwell`. And `low_default_pd`, `vintage_curves`. Refuses
+samples of one class, probabilities outside 0 … 1 and too few groups. Distributions are scipy's. Thresholds are policy:
 `shipped_policy`.
 """
 
@@ -27,13 +27,14 @@ from .forecasts import brier, hosmer_lemeshow, spiegelhalter
 from .intervals import METHODS, default_rate_interval
 from .low_default import low_default_pd
 from .policy import Policy, parsed_policy, shipped_policy
+from .rates import default_rate_table
 from .stability import StabilityIndex, psi, stuart_maxwell
 from .statistic import Statistic
 from .survival import cumulative_incidence, vintage_curves
 
 __all__ = [
     "METHODS", "VERDICTS", "Policy", "StabilityIndex", "Statistic", "auc", "auc_difference", "auc_drop", "binomial",
-    "brier", "calibration_table", "cap_curve", "cumulative_incidence", "default_rate_interval", "holm",
-    "hosmer_lemeshow", "jeffreys", "ks", "low_default_pd", "parsed_policy", "psi", "roc_curve", "shipped_policy",
-    "somers_d", "spiegelhalter", "stuart_maxwell", "vintage_curves",
+    "brier", "calibration_table", "cap_curve", "cumulative_incidence", "default_rate_interval",
+    "default_rate_table", "holm", "hosmer_lemeshow", "jeffreys", "ks", "low_default_pd", "parsed_policy", "psi",
+    "roc_curve", "shipped_policy", "somers_d", "spiegelhalter", "stuart_maxwell", "vintage_curves",
 ]  # fmt: skip
