@@ -534,6 +534,20 @@ def payloads(draw: st.DrawFn) -> bytes:
     tree = bank(allTransactions=entries)
     if draw(st.booleans()):
         tree["report"][draw(st.sampled_from(["creation", "new"]))] = draw(ODD)
+    raw = tree["report"]["raw"]
+    raw["summary"] *= draw(st.integers(1, 3))
+    for part in (
+        raw,
+        raw["summary"][0],
+        raw["bankFlag"],
+        raw["bankFlag"]["reasons"][0],
+        *raw["movementReport"].values(),
+    ):
+        if draw(st.integers(0, 4)) == 0:
+            name = draw(st.sampled_from([*sorted(part.keys() - {"allTransactions"}), "new"]))
+            part[name] = draw(ODD)
+        if draw(st.integers(0, 9)) == 0:
+            part.pop(draw(st.sampled_from(sorted(part.keys() - {"allTransactions"}) or ["new"])), None)
     text = json.dumps(tree, separators=draw(st.sampled_from([(",", ":"), (", ", ": "), (", ", " : ")])))
     if draw(st.integers(0, 9)) == 0:
         text = text.replace('"amount"', '"amount":1,"amount"', 1)
@@ -561,8 +575,9 @@ def test_the_quick_way_is_taken_for_plain_reports() -> None:
     known = Known(TRANSACTION_ALIASES, {word: product for product, word in SOURCES.items()})
     body = json.dumps(bank(allTransactions=[PLAIN, PLAIN])).encode()
     content = decode(body, None, known)
-    assert content.entries is not None
-    assert content.entries.n == 2
+    assert content.parts is not None
+    assert content.parts.entries.n == 2
+    assert content.parts.rows.keys() == {"statement_summaries", "bank_flag_criteria", "movement_metrics"}
     assert content.content_sha256 == hashlib.sha256(msgspec.json.encode(json.loads(body), order="sorted")).hexdigest()
     assert content.notes == Notes()
 

@@ -8,6 +8,7 @@ the rest of the archive goes on.
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 DOCUMENT, LINES = (".json",), (".ndjson", ".jsonl")
 COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 MAX_BODY_BYTES = 64_000_000
-_STEP = 1 << 20
+_STEP = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def payloads(
     """Every payload in the files, in order; ``origin`` is the file, with the member or line after a colon."""
     for path in files:
         try:
-            with path.open("rb") as stream:
+            # a document is read in one step, without a buffer between
+            with path.open("rb", buffering=0 if path.name.lower().endswith(DOCUMENT) else -1) as stream:
                 for origin, body in _bodies(path.name, str(path), stream, max_bytes):
                     yield Received(body, fetched_at, origin)
         except _UNREADABLE as error:
@@ -173,10 +175,18 @@ def _lines(origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, by
 
 def _read_capped(stream: IO[bytes], limit: int) -> bytes:
     """All of a stream, in steps: asking for the cap at once would set aside as much memory for every small file."""
-    steps = [stream.read(_STEP)]
+    steps = [stream.read(min(_size(stream), limit) + 1)]
     while steps[-1] and sum(map(len, steps)) <= limit:
         steps.append(stream.read(_STEP))
     return _capped(b"".join(steps), limit)
+
+
+def _size(stream: IO[bytes]) -> int:
+    """How long a file is; for a stream that is none, a step."""
+    try:
+        return os.fstat(stream.fileno()).st_size
+    except OSError:
+        return _STEP
 
 
 def _capped(body: bytes, limit: int) -> bytes:

@@ -11,6 +11,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+
+Array = np.ndarray[Any, Any]
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", re.ASCII)
 
 
@@ -44,16 +47,19 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True)
 class Accounts:
-    """The accounts of a report, and the number of the account of each statement and transaction (None: unknown)."""
+    """The accounts of a report, and the number of the account of each statement and transaction.
+
+    Unknown is None for a statement, and -1 in `of_entry`.
+    """
 
     rows: list[Account] = field(default_factory=list)
     of_statement: list[int | None] = field(default_factory=list)
-    of_entry: list[int | None] = field(default_factory=list)
+    of_entry: Array = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def told_apart(self) -> bool:
         """Whether every statement and every transaction has its account."""
-        return None not in self.of_statement and None not in self.of_entry
+        return None not in self.of_statement and not (self.of_entry < 0).any()
 
 
 def tell_apart(
@@ -74,6 +80,10 @@ def tell_apart(
     account_ids, statement_ids
         What each transaction names, None where it names nothing.
     """
+    named = {_key(s.iban) for s in statements if s.iban} | {_key(a) for a in set(account_ids) if a}
+    if len(named) == 1 and statements and not _overlap(statements):
+        rows = [_row(0, named.pop(), "iban", range(len(statements)), statements)]
+        return Accounts(rows, [0] * len(statements), np.zeros(len(account_ids), np.int64))
     names = _names(statements, account_ids, statement_ids)
     accounts = _accounts(statements, names, _groups(statements, names))
     numbers = {name: no for no, (name, _, _) in enumerate(accounts) if name}
@@ -92,7 +102,7 @@ def tell_apart(
             of_statement[member] = no
     rows = [_row(no, *account, statements) for no, account in enumerate(accounts)]
     if len(rows) == 1 and None not in of_statement:
-        return Accounts(rows, of_statement, [0] * len(account_ids))
+        return Accounts(rows, of_statement, np.zeros(len(account_ids), np.int64))
     return Accounts(rows, of_statement, _of_entries(statements, of_statement, numbers, account_ids, statement_ids))
 
 
@@ -187,7 +197,7 @@ def _overlap(statements: Sequence[Statement]) -> bool:
     return any(later_start < end and later_end > start for (start, end), (later_start, later_end) in pairwise(spans))
 
 
-def _row(no: int, name: str | None, basis: str, members: list[int], statements: Sequence[Statement]) -> Account:
+def _row(no: int, name: str | None, basis: str, members: Sequence[int], statements: Sequence[Statement]) -> Account:
     starts = [d for i in members if (d := statements[i].start_date) is not None]
     ends = [d for i in members if (d := statements[i].end_date) is not None]
     iban = name if name is not None and _IBAN.fullmatch(name) else None
@@ -200,14 +210,15 @@ def _of_entries(
     numbers: dict[str, int],
     account_ids: Sequence[str | None],
     statement_ids: Sequence[str | None],
-) -> list[int | None]:
+) -> Array:
     unique = Counter(s.statement_id for s in statements)
-    by_statement: dict[Any, int | None] = {
+    by_statement: dict[Any, int] = {
         s.statement_id: no
         for s, no in zip(statements, of_statement, strict=True)
-        if s.statement_id and unique[s.statement_id] == 1
+        if s.statement_id and unique[s.statement_id] == 1 and no is not None
     }
-    return [
-        numbers.get(_key(account)) if account else by_statement.get(statement)
+    found = [
+        numbers.get(_key(account), -1) if account else by_statement.get(statement, -1)
         for account, statement in zip(account_ids, statement_ids, strict=True)
     ]
+    return np.array(found, np.int64)

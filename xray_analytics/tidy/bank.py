@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,37 +14,37 @@ from .drift import Notes, type_name
 from .entries import NAMED, Aliases, Entries, read_entries
 from .members import MONEY_LIMIT, Place, fields_of, read_members, to_mixed
 from .months import LONGEST_STATEMENT_DAYS
-from .product import Product, Row
+from .product import Parts, Product, Row
 
 PARTS = ("movementReport", "summary", "bankFlag", "allTransactions")
 MEMBERS = frozenset((*PARTS, "riskClass", "score"))
 
 _RAW = fields_of((REPORTS["bank_risk_class"], REPORTS["bank_score"]), "raw.")
 _FLAG = fields_of((REPORTS["bank_flag_color"], REPORTS["data_sanity_pct"]), "raw.bankFlag.")
-_STATEMENT = fields_of(STATEMENT_SUMMARIES.columns[3:])
-_CRITERION = fields_of(BANK_FLAG_CRITERIA.columns[3:], lenient=("criteria",))
-_METRIC = fields_of(MOVEMENT_METRICS.columns[3:])
+STATEMENT = fields_of(STATEMENT_SUMMARIES.columns[3:])
+CRITERION = fields_of(BANK_FLAG_CRITERIA.columns[3:], lenient=("criteria",))
+METRIC = fields_of(MOVEMENT_METRICS.columns[3:])
 
 
-def read_bank(raw: dict[str, Json], aliases: Aliases, notes: Notes, entries: Entries | None = None) -> Product:
+def read_bank(raw: dict[str, Json], aliases: Aliases, notes: Notes, parts: Parts | None = None) -> Product:
     """All rows of a Bank X-Ray report but its months.
 
-    `entries` are its transactions where they are read already. No class, or class 0, is *unrated*; a class given
-    although the data sanity is below the documented minimum is kept as sent and counted as drift.
+    `parts` are those that are read already. No class, or class 0, is *unrated*; a class given although the data
+    sanity is below the documented minimum is kept as sent and counted as drift.
     """
     for part in PARTS:
-        if part not in raw and not (entries is not None and part == "allTransactions"):
+        if part not in raw and not (parts is not None and part == "allTransactions"):
             notes.add(f"raw.{part}", "missing_member")
+    rows = parts.rows if parts is not None else {}
     values = {name: value for name, value in raw.items() if name not in PARTS}
     if type(values.get("riskClass")) in (int, float) and values["riskClass"] == 0:
         values["riskClass"] = None
     (risk_class, score), extra = read_members(values, _RAW, Place("raw"), notes)
     product = Product(extra=extra)
-    if entries is None and raw.get("allTransactions") is not None:
-        entries = read_entries(raw["allTransactions"], aliases, notes)
-    product.entries = entries
-    color, sanity = _read_flag(raw.get("bankFlag"), product, notes)
-    product.rows["movement_metrics"] = _read_metrics(raw.get("movementReport"), notes)
+    entries = product.entries = _entries_of(raw, parts, aliases, notes)
+    color, sanity = _read_flag(raw.get("bankFlag"), rows.get("bank_flag_criteria"), product, notes)
+    metrics = rows.get("movement_metrics")
+    product.rows["movement_metrics"] = _read_metrics(raw.get("movementReport"), notes) if metrics is None else metrics
     if risk_class is not None and sanity is not None and sanity < MINIMUM_DATA_SANITY_PCT:
         notes.add("raw.riskClass", "unknown_value", "class given at low sanity")
     product.report = {
@@ -55,12 +55,21 @@ def read_bank(raw: dict[str, Json], aliases: Aliases, notes: Notes, entries: Ent
         "data_sanity_pct": sanity,
         "n_transactions": None if entries is None else entries.n,
     }
-    _read_statements(raw.get("summary"), product, notes)
+    _read_statements(raw.get("summary"), rows.get("statement_summaries"), product, notes)
     _refuse_overflow(product)
     return product
 
 
-def _read_flag(flag: Json, product: Product, notes: Notes) -> tuple[str | None, float | None]:
+def _entries_of(raw: dict[str, Json], parts: Parts | None, aliases: Aliases, notes: Notes) -> Entries | None:
+    if parts is not None:
+        return parts.entries
+    items = raw.get("allTransactions")
+    return None if items is None else read_entries(items, aliases, notes)
+
+
+def _read_flag(
+    flag: Json, criteria: list[Row] | None, product: Product, notes: Notes
+) -> tuple[str | None, float | None]:
     if flag is None:
         return None, None
     place = Place("raw.bankFlag")
@@ -70,13 +79,20 @@ def _read_flag(flag: Json, product: Product, notes: Notes) -> tuple[str | None, 
     (color, sanity), extra = read_members(values, _FLAG, place, notes)
     if extra:
         product.extra["bankFlag"] = extra
-    reasons = array(flag.get("reasons"), place.exact("reasons"))
-    product.rows["bank_flag_criteria"] = [_read_criterion(no, reason, notes) for no, reason in enumerate(reasons)]
+    if criteria is None:
+        reasons = array(flag.get("reasons"), place.exact("reasons"))
+        criteria = [_read_criterion(no, reason, notes) for no, reason in enumerate(reasons)]
+    product.rows["bank_flag_criteria"] = criteria
     return color, sanity
 
 
 def _read_criterion(no: int, reason: Json, notes: Notes) -> Row:
-    row, extra = read_members(reason, _CRITERION, Place("raw.bankFlag.reasons[]", no), notes)
+    row, extra = read_members(reason, CRITERION, Place("raw.bankFlag.reasons[]", no), notes)
+    return criterion_row(no, row, extra)
+
+
+def criterion_row(no: int, row: Sequence[Any], extra: Mapping[str, Json]) -> Row:
+    """The row of a criterion from its members."""
     criterion, value, quantile, sentiment, popovers = row
     if criterion is None:  # Financial X-Ray sends an object here: its names, and the object itself in extra
         criterion = ", ".join(extra["criteria"]) if type(extra.get("criteria")) is dict else ""
@@ -90,15 +106,19 @@ def _read_metrics(metrics: Json, notes: Notes) -> list[Row]:
             notes.add("raw.movementReport.*", "unknown_value", metric)
             metric_row, extra = [None, None], {"value": metric}
         else:
-            metric_row, extra = read_members(metric, _METRIC, Place("raw.movementReport.*", name), notes)
+            metric_row, extra = read_members(metric, METRIC, Place("raw.movementReport.*", name), notes)
         rows.append((name, *metric_row, to_json(extra) if extra else None))
     return rows
 
 
-def _read_statements(summary: Json, product: Product, notes: Notes) -> None:
+def _read_statements(summary: Json, rows: list[Row] | None, product: Product, notes: Notes) -> None:
     """Statements, accounts, and what both say of the report."""
-    items = array(summary, "raw.summary")
-    statements = product.statements = [_read_statement(no, item, notes) for no, item in enumerate(items)]
+    if rows is None:
+        items = array(summary, "raw.summary")
+        statements = [_read_statement(no, item, notes) for no, item in enumerate(items)]
+    else:
+        statements = [_statement(no, row) for no, row in enumerate(rows)]
+    product.statements = statements
     named = product.entries.named if product.entries else dict.fromkeys(NAMED, ())
     accounts = product.accounts = tell_apart(statements, named["account_id"], named["statement_id"])
     product.rows["accounts"] = list(accounts.rows)
@@ -118,13 +138,17 @@ def _read_statements(summary: Json, product: Product, notes: Notes) -> None:
 
 
 def _read_statement(no: int, item: Json, notes: Notes) -> Statement:
-    place = Place("raw.summary[]", no)
-    row, extra = read_members(item, _STATEMENT, place, notes)
-    statement = Statement._make((*row, to_json(extra) if extra else None))
+    row, extra = read_members(item, STATEMENT, Place("raw.summary[]", no), notes)
+    return _statement(no, (*row, to_json(extra) if extra else None))
+
+
+def _statement(no: int, row: Row) -> Statement:
+    statement = Statement._make(row)
     if statement.start_date and statement.end_date:
         n_days = (statement.end_date - statement.start_date).days
         if n_days > LONGEST_STATEMENT_DAYS:
-            refuse("bad_date", place.exact("endDate"), "expected a statement of at most ten years, found a longer one")
+            path = Place("raw.summary[]", no).exact("endDate")
+            refuse("bad_date", path, "expected a statement of at most ten years, found a longer one")
     return statement
 
 

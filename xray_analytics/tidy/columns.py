@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from .objects import Read
 from .product import Product
 
 BACKFILLED_AFTER = timedelta(days=7)
-_MOST_BYTES = 2**31  # of one Arrow binary array
 _ROW_TABLES = [t for t in REPORT_TABLES if t not in (REPORTS, TRANSACTIONS, MONTHLY_SUMMARIES)]
 
 
@@ -120,7 +118,8 @@ def _transactions(published: Sequence[Published]) -> tuple[pa.Table, Entered]:
     with_entries = [(p, entries) for p, entries in found if entries is not None]
     counts = np.array([entries.n for _, entries in with_entries], np.int64)
     arrays = _key_arrays([p for p, _ in with_entries], counts)
-    arrays["account_no"] = pa.array(_flat(p.read.product.accounts.of_entry for p, _ in with_entries), pa.int64())
+    account = _joint([p.read.product.accounts.of_entry for p, _ in with_entries], np.int64)
+    arrays["account_no"] = pa.array(account, mask=account < 0)
     arrays["transaction_no"] = pa.array(np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts))
     units = {name: _stacked([entries.units[name] for _, entries in with_entries]) for name in AMOUNTS}
     arrays |= {name: money(*columns) for name, columns in units.items()}
@@ -178,29 +177,30 @@ def _key_arrays(published: Sequence[Published], counts: Array) -> dict[str, pa.A
     }
 
 
-def _flat(columns: Iterable[Iterable[Any]]) -> list[Any]:
-    return list(chain.from_iterable(columns))
+def _joint(columns: Sequence[Array], kind: Any) -> Array:
+    return np.concatenate(columns) if columns else np.empty(0, kind)
 
 
 def _stacked(columns: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-    if not columns:
-        return np.empty(0, np.int64), np.empty(0, bool)
-    units, known = zip(*columns, strict=True)
-    return np.concatenate(units), np.concatenate(known)
+    return _joint([units for units, _ in columns], np.int64), _joint([known for _, known in columns], bool)
 
 
 # ------------------------------------------------------------------------------------------------ arrays
 
 
-def _array(column: Column, values: Sequence[Any]) -> pa.Array:
+def _array(column: Column, values: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
     if column.kind == "money":
         known = np.array([value is not None for value in values], bool)
         return money(np.array([value or 0 for value in values], np.int64), known)
-    if column.kind == "bytes" and len(values) and sum(map(len, values)) < _MOST_BYTES:
-        ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
-        buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))]  # one copy; a builder makes several
-        return pa.Array.from_buffers(pa.binary(), len(values), buffers)
+    if column.kind == "bytes":
+        return pa.chunked_array([_bytes(value) for value in values], ARROW[column.kind])
     return _without_empty_ids(column, pa.array(values, ARROW[column.kind]))
+
+
+def _bytes(value: bytes) -> pa.Array:
+    """One value, which is not copied."""
+    ends = pa.py_buffer(np.array([0, len(value)], np.int32))
+    return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(value)])
 
 
 def _joined(column: Column, arrays: Sequence[pa.Array]) -> pa.ChunkedArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -50,33 +50,26 @@ def months_of(ledgers: Sequence[Ledger], entered: Entered) -> tuple[Array, Array
     report_of = np.repeat(np.arange(len(ledgers)), n_accounts)
     told = np.array([ledger.accounts.told_apart for ledger in ledgers], bool)
     report = np.repeat(np.arange(len(ledgers)), [ledger.n_entries for ledger in ledgers])
-    account = np.concatenate([_numbers(x.accounts.of_entry) for x in ledgers]) if ledgers else np.empty(0, np.int64)
+    account = np.concatenate([x.accounts.of_entry for x in ledgers]) if ledgers else np.empty(0, np.int64)
     flows = Flows(first[report] + account, *(getattr(entered, name) for name in _FLOW_COLUMNS))
     own = flows.where(entered.dated & (account >= 0))
     lost = np.bincount(flows.ledger[~entered.dated & (account >= 0)], minlength=len(report_of)) > 0
     spans = _spans([(first[r] + no, s) for r, x in enumerate(ledgers) for no, s in _told(x)])
     days = daily_balances(own, spans, _newest_first(own, len(report_of)), lost)
     by_account = monthly(own, days)
-    joint_days = _joint_days(days, report_of, n_accounts, told, ledgers)
-    by_report = Flows(report, *(getattr(entered, name) for name in _FLOW_COLUMNS)).where(entered.dated)
-    many = told & (n_accounts > 1)
-    counted = ~many[by_report.ledger]
-    if many.any():
-        counted |= _is_in(by_report, joint_days)
-    joint_flows = by_report.where(counted)
-    joint = monthly(joint_flows, joint_days)
+    single = told & (n_accounts == 1)  # their months are those of their account
+    is_single = single[report_of]
+    same = by_account.where(is_single[by_account.ledger])
+    joint_days = _joint_days(days.where(~is_single[days.ledger]), report_of, n_accounts, told, ledgers)
+    others = entered.dated & ~single[report]
+    by_report = Flows(report, *(getattr(entered, name) for name in _FLOW_COLUMNS)).where(others)
+    counted = ~told[by_report.ledger] | _is_in(by_report, joint_days)
+    joint = monthly(by_report.where(counted), joint_days).joined(replace(same, ledger=report_of[same.ledger]))
     joint.is_complete[~told[joint.ledger]] = False
     mixed = [_mixed(ledger) for ledger in ledgers]
     _forget_money(by_account, np.array([no in mixed[r] for r, n in enumerate(n_accounts) for no in range(n)], bool))
     _forget_money(joint, np.array([JOINT in one for one in mixed], bool))
     return _stack(by_account, joint, report_of, first)
-
-
-def _numbers(of_entry: Sequence[int | None]) -> Array:
-    """Account numbers, -1 for none."""
-    if None not in of_entry:
-        return np.array(of_entry, np.int64)
-    return np.array([-1 if no is None else no for no in of_entry], np.int64)
 
 
 _FLOW_COLUMNS = ("day", "amount", "has_amount", "balance", "has_balance", "n_alerts")
@@ -131,9 +124,10 @@ def _mixed(ledger: Ledger) -> set[int]:
     """Accounts whose transactions are in several currencies, `JOINT` among them where those of the report are."""
     if len(set(ledger.currencies) - {None}) < 2:
         return set()
-    pairs = {(no, c) for no, c in zip(ledger.accounts.of_entry, ledger.currencies, strict=True) if c is not None}
+    numbers_of = ledger.accounts.of_entry.tolist()
+    pairs = {(no, c) for no, c in zip(numbers_of, ledger.currencies, strict=True) if c is not None}
     numbers = [no for no, _ in pairs]
-    return {JOINT} | {no for no in numbers if no is not None and numbers.count(no) > 1}
+    return {JOINT} | {no for no in numbers if no >= 0 and numbers.count(no) > 1}
 
 
 def _forget_money(months: Months, mixed: Array) -> None:

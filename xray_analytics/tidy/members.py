@@ -137,7 +137,7 @@ def read_value(value: Json, field: Field, place: Place, name: str, notes: Notes)
     column = field.column
     try:
         converted = field.convert(value)
-        _check_range(column, converted)
+        within_range(column, converted)
     except Unexpected as wrong:
         if field.lenient and type(value) in (dict, list):
             notes.add(place.general(name), "unknown_value", value)
@@ -158,7 +158,10 @@ def note_money(sent: Json, units: int, path: str, notes: Notes) -> None:
         notes.add(path, "sub_cent")
 
 
-def _check_range(column: Column, value: Any) -> None:
+def within_range(column: Column, value: Any) -> None:
+    """Raise where a number is outside the bounds of its column."""
+    if value is None:
+        return
     if column.lo is not None and value < column.lo:
         raise Unexpected("number_out_of_range", f"a number from {column.lo:g}")
     if column.hi is not None and value > column.hi:

@@ -166,7 +166,7 @@ def _cells(spans: Spans) -> tuple[Array, Array, Array, Array]:
     first = np.repeat(np.cumsum(n_days) - n_days, n_days)
     offset = np.arange(n_days.sum()) - first
     days = _key(np.repeat(spans.ledger, n_days), np.repeat(spans.start, n_days) + offset) * 2 + (offset > 0)
-    days.sort()
+    days.sort(kind="stable")
     last = np.flatnonzero(np.diff(days // 2, append=-1))
     key, covered = days[last] // 2, days[last] % 2 == 1
     anchor, anchored = np.zeros(len(key), np.int64), np.zeros(len(key), bool)
@@ -184,6 +184,11 @@ def _key(ledger: Array, day: Array) -> Array:
     return ledger.astype(np.int64) * _DAYS + day + _EPOCH
 
 
+def _order(key: Array) -> Any:
+    """What puts keys in order; payloads mostly are, and all of them as they are cost no copy."""
+    return slice(None) if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
+
+
 def _day_closings(flows: Flows, newest_first: Array) -> tuple[Array, Array, Array, Array, Array]:
     """Days with transactions: key, sum of amounts, how many amounts are unknown, stated closing, whether it is known.
 
@@ -192,7 +197,7 @@ def _day_closings(flows: Flows, newest_first: Array) -> tuple[Array, Array, Arra
     no other transaction starts from.
     """
     key = _key(flows.ledger, flows.day)
-    order = np.argsort(key, kind="stable")
+    order = _order(key)
     flows, key = flows.where(order), key[order]
     if not len(key):
         empty = np.empty(0, np.int64)
@@ -274,11 +279,11 @@ def together(days: Days, report_of: Array, n_accounts: Array) -> Days:
 def monthly(flows: Flows, days: Days) -> Months:
     """One row per ledger and month in which a day is covered or a transaction is booked."""
     flow_key, day_key = (_key(x.ledger, month_of(x.day)) for x in (flows, days))
-    key = np.sort(np.concatenate([flow_key, day_key]))
+    key = np.sort(np.concatenate([flow_key, day_key]), kind="stable")  # both mostly sorted, and merged at that
     key = key[np.diff(key, prepend=-1) != 0]
     ledger, month = np.divmod(key, _DAYS)
     month -= _EPOCH
-    order = np.argsort(flow_key, kind="stable")
+    order = _order(flow_key)
     flows, at = flows.where(order), np.searchsorted(key, flow_key[order])
     amount = np.where(flows.has_amount, flows.amount, 0)
     n = len(key)

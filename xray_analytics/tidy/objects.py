@@ -13,11 +13,12 @@ from ..tables import COMPANY_ID, CREATED_AT, REQUEST_ID
 from . import bank
 from .decode import Json, content_sha256, parse, refuse
 from .drift import Notes, type_name
-from .entries import Aliases, Entries, decode_quickly
+from .entries import Aliases
 from .financial import read_financial
 from .members import CONVERT, NeedsExactNumbers, Place, Unexpected, fields_of, read_members
 from .others import read_other
-from .product import Product
+from .product import Parts, Product
+from .quick import decode_quickly
 from .requests import read_request
 
 Kind = Literal["report", "request"]
@@ -67,7 +68,7 @@ class Content:
     beside: dict[str, Json]
     content_sha256: str
     notes: Notes
-    entries: Entries | None = None
+    parts: Parts | None = None
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,9 @@ class Read:
 
 def decode(body: bytes, kind: Kind | None, known: Known) -> Content:
     """The tree of a payload, in the quick way if that is possible."""
-    notes = Notes()
-    quick = decode_quickly(body, known.aliases, known.members, notes) if kind != "request" else None
+    quick = decode_quickly(body, known.aliases, known.members) if kind != "request" else None
     if quick is not None:
-        return Content("report", "report", quick.report, {}, quick.content_sha256, notes, quick.entries)
+        return Content("report", "report", quick.report, {}, quick.content_sha256, quick.notes, quick.parts)
     return decode_strictly(body, kind, known)
 
 
@@ -208,7 +208,7 @@ def _read_report(object_id: str, content: Content, known: Known) -> Read:
 
 def _read_product(name: str, raw: dict[str, Json], content: Content, known: Known) -> Product:
     if name == "bank":
-        return bank.read_bank(raw, known.aliases, content.notes, content.entries)
+        return bank.read_bank(raw, known.aliases, content.notes, content.parts)
     if name == "financial":
         return read_financial(raw, content.notes)
     return read_other(raw)

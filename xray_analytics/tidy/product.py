@@ -12,6 +12,14 @@ from .entries import Entries
 Row = Sequence[Any]
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Parts of a bank report that were read with its bytes; the tables that `rows` lacks are still in the tree."""
+
+    entries: Entries
+    rows: dict[str, list[Row]]
+
+
 @dataclass
 class Product:
     """Rows without the key of their report, in the order of their tables' columns; money in units of 1/10,000.
