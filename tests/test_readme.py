@@ -52,5 +52,6 @@ def test_links_and_pictures__exist():
 
 def test_modules__are_those_of_the_package():
     named = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
-    assert {"portfolio", "migration", "flags", "ratios", "cashflow", "monitoring", "quality", "validation"} == named
+    analyses = {"portfolio", "migration", "flags", "ratios", "cashflow", "monitoring", "quality", "validation"}
+    assert analyses | {"backtest", "export"} == named
     assert named <= set(xa.__all__)

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import charts, errors, tables
+    from . import charts, errors, export, scale, tables
     from .analysis import backtest, cashflow, flags, migration, monitoring, portfolio, quality, ratios, validation
     from .api.client import XRayClient
     from .api.notes import Notes
@@ -50,12 +50,14 @@ _MODULES = {
     "cashflow": "analysis.cashflow",
     "charts": "charts",
     "errors": "errors",
+    "export": "export",
     "flags": "analysis.flags",
     "migration": "analysis.migration",
     "monitoring": "analysis.monitoring",
     "portfolio": "analysis.portfolio",
     "quality": "analysis.quality",
     "ratios": "analysis.ratios",
+    "scale": "scale",
     "tables": "tables",
     "validation": "analysis.validation",
 }
@@ -73,6 +75,7 @@ __all__ = [
     "cashflow",
     "charts",
     "errors",
+    "export",
     "flags",
     "import_files",
     "migration",
@@ -82,6 +85,7 @@ __all__ = [
     "quality",
     "ratios",
     "read_report",
+    "scale",
     "sync",
     "tables",
     "validation",

@@ -69,8 +69,7 @@ def attach(
     declared = tables.table(table or _named_in(source))
     if declared.name not in NAMES:
         raise InputError(f"{declared.name} is not a lender's table; there are {', '.join(NAMES)}")
-    data = source if isinstance(source, pd.DataFrame) else _read(Path(source), declared)
-    rows = _with_clocks(declared, data, recorded_at or datetime.now(UTC))
+    rows = read_rows(source, declared, recorded_at)
     with store.writer() as writer:
         kept = _not_forgotten(rows, store.tombstones())
         n_forgotten = rows.num_rows - kept.num_rows
@@ -81,6 +80,12 @@ def attach(
         writer.append(declared.name, new)
         manifest = writer.commit()
         return Attached(declared.name, rows.num_rows, new.num_rows, n_forgotten, manifest.number)
+
+
+def read_rows(source: str | Path | pd.DataFrame, table: Table, recorded_at: datetime | None = None) -> pa.Table:
+    """The rows of a lender's file or frame, checked against their table; errors as `attach`."""
+    data = source if isinstance(source, pd.DataFrame) else _read(Path(source), table)
+    return _with_clocks(table, data, recorded_at or datetime.now(UTC))
 
 
 def _named_in(source: str | Path | pd.DataFrame) -> str:
