@@ -137,4 +137,5 @@ def _why(error: BaseException) -> str:
     code = _AWS_CODE.search(str(error))
     if code:
         return next(filter(None, code.groups()))
-    return str(getattr(error, "strerror", None) or type(error).__name__)
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else type(error).__name__
