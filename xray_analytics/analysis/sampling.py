@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -90,8 +91,9 @@ def as_of_days(as_of_dates: Iterable[AsOf]) -> tuple[pd.Timestamp, ...]:
     """The days, each once and in order, as midnights."""
     given = [as_of_dates] if isinstance(as_of_dates, str) else list(as_of_dates)
     for value in given:
-        if pd.Timestamp(frames.day(value)) != pd.Timestamp(value):
-            raise InputError(f"as-of date {value} has a time of day; give a day, which counts to its end")
+        is_text = isinstance(value, str)
+        if (is_text and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value))) or frames.day(value) != pd.Timestamp(value):
+            raise InputError(f"as-of date {value} is not a day such as 2024-06-30, which counts to its end")
     return tuple(sorted({frames.day(value) for value in given}))
 
 
