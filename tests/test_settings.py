@@ -45,6 +45,14 @@ def test_base_url__https_is_required_outside_this_machine(url):
         Settings(base_url=url, user_id="u", session_token="t")
 
 
+def test_ca_file__must_hold_certificates(tmp_path):
+    with pytest.raises(InputError, match=r"ca_file .*nothing\.pem cannot be used \(No such file or directory\)"):
+        Settings.from_environment(ENVIRONMENT | {"XRAY_CA_FILE": str(tmp_path / "nothing.pem")})
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(InputError, match=r"ca\.pem cannot be used \(it holds no certificates in PEM\)"):
+        Settings(user_id="u", session_token="t", ca_file=tmp_path / "ca.pem")
+
+
 def test_secret__never_shows():
     settings = Settings.from_environment(ENVIRONMENT)
     assert CANARY not in repr(settings) + str(settings) + f"{settings.session_token!r:>20}"

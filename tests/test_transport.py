@@ -40,6 +40,7 @@ from xray_analytics.errors import (
     PermissionDenied,
     RateLimitError,
     RedirectRefused,
+    SilentServiceError,
     UnavailableError,
     XRayError,
 )
@@ -654,6 +655,26 @@ def test_get__budget_holds_across_threads(connect):
     assert len(server.requests) == 90
 
 
+def test_get__a_service_that_takes_calls_and_stays_silent_stops_the_run(connect):
+    """Counted over all calls and threads; an answer, even a refusal, starts the count anew."""
+    answers = {"/silent": Reply(b"", "hold"), "/gone": reply(b"", 404), "/x": reply(BODY)}
+    silent = {"path": "/silent", "deadline": 0.1}
+    with FaultServer(lambda request: answers[request.path]) as server:
+        transport = connect(server.url, attempts=3, max_silences=4)
+        for _ in range(2):
+            assert raised(UnavailableError, transport, **silent).attempts == 3
+            raised(NotFoundError, transport, "/gone")
+            assert raised(UnavailableError, transport, **silent).attempts == 3
+            transport.get("/x")
+        raised(UnavailableError, transport, **silent)
+        error = raised(SilentServiceError, transport, **silent)
+    assert (error.code, error.exit_code, error.attempts) == ("silent_service", 5, 1)
+    assert str(error).endswith(
+        "4 calls in a row were not answered in time; the run stops here and keeps what it fetched: run the same "
+        "command again later, it resumes; or raise read_timeout and lower workers in the settings"
+    )
+
+
 def test_get__refused_connection_and_reset_are_retried(connect):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
@@ -736,6 +757,21 @@ def test_get__tls_with_a_stranger_fails_at_once(connect, certified):
     assert (error.attempts, len(accepted)) == (1, 1)
 
 
+def test_get__tls_with_an_authority_of_ones_own(connect, certified):
+    """As behind a proxy that looks into TLS: whom `ca_file` names is trusted, and only for the name it certifies."""
+    context, certificate = certified
+
+    def answer(connection):
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as encrypted:
+            encrypted.recv(10_000)
+            encrypted.sendall(reply(CONTENT).wire)
+
+    with listener(answer) as (port, _):
+        assert connect(f"https://127.0.0.1:{port}", ca_file=certificate).get("/reports/x").body == BODY
+        error = raised(UnavailableError, connect(f"https://localhost:{port}", ca_file=str(certificate)))
+    assert "the TLS certificate or handshake was not accepted (SSLCertVerificationError)" in str(error)
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 def test_get__total_deadline_under_tls(connect, certified, framing):
     context, certificate = certified
@@ -749,8 +785,7 @@ def test_get__total_deadline_under_tls(connect, certified, framing):
                 time.sleep(0.2)
 
     with listener(drip) as (port, _):
-        transport = connect(f"https://127.0.0.1:{port}", attempts=1, total_timeout=0.1)
-        transport._session.verify = str(certificate)  # there is no option, so a test can trust nobody but like this
+        transport = connect(f"https://127.0.0.1:{port}", attempts=1, total_timeout=0.1, ca_file=certificate)
         start = time.monotonic()
         error = raised(UnavailableError, transport)
         assert 0.1 <= time.monotonic() - start < 30

@@ -95,6 +95,12 @@ class UnavailableError(ApiError):
     code, exit_code = "unavailable", 5
 
 
+class SilentServiceError(UnavailableError):
+    """The service takes connections and answers none in time, call after call: the run stops."""
+
+    code = "silent_service"
+
+
 class NotReadyError(ApiError):
     """A report did not come in the time given; it may still come."""
 

@@ -68,8 +68,8 @@ def sync(  # noqa: PLR0913
     ------
     AuthenticationError
         The headers were refused: the run stops, and what arrived before is committed.
-    RateLimitError
-        The service asks to wait for longer than the run may last: as above.
+    RateLimitError, SilentServiceError
+        The service asks to wait for longer than the run may last, or answers no call in time: as above.
     ApiError
         The requests could not be listed.
     StoreError
@@ -143,6 +143,7 @@ def import_files(  # noqa: PLR0913
         sources=sources or DEFAULT_SOURCES,
         aliases=aliases,
         retry=quarantined,
+        undated=True,
         progress=progress,
     ) as intake:
         intake.take(_files(files, intake), stage="files")
@@ -189,13 +190,17 @@ class _Listing:
         """Ids of all reports of these requests and sources, each once, those of a request together."""
         found: dict[tuple[str, str], list[str]] = {}
         forbidden: set[str] = set()
-        lists = client.fan_out(lambda pair: client.list_reports(request_id=pair[0], source=pair[1]), pairs)
-        for done, ((request_id, source), answer) in enumerate(lists, start=1):
+
+        def ask(pair: tuple[str, str]) -> list[Answer] | None:
+            request_id, source = pair
+            return None if source in forbidden else client.list_reports(request_id=request_id, source=source)
+
+        for done, ((request_id, source), answer) in enumerate(client.fan_out(ask, pairs), start=1):
             self._intake.progress("lists", done, len(pairs))
             if isinstance(answer, ApiError):
                 self._failed.add(source)
                 self._note(answer, request_id, source, forbidden)
-            else:
+            elif answer is not None:
                 found[request_id, source] = [report.id for report in answer]
         self._unfinished -= found.keys()
         for pair in pairs:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from . import tables
 from .errors import ApiError
+from .replays import Replays
 from .settings import DEFAULT_SOURCES
 from .store import Store, Version, Writer
 from .tidy import drift
@@ -26,7 +27,8 @@ from .tidy.batch import Outcome, Received, tidy
 from .tidy.identity import ids_of
 from .upkeep import run_row, writing
 
-CHUNK = 32  # payloads tidied together: more cost page faults, fewer cost calls
+CHUNK_BYTES = 6_000_000  # bodies tidied together: more cost page faults, fewer cost calls
+CHUNK = 256  # payloads, where they are small
 BATCH_BYTES = 128_000_000  # bodies in one commit
 
 Progress = Callable[[str, int, int | None], None]
@@ -95,6 +97,8 @@ class Intake:
         Product -> the service's word; transaction column -> member names, replacing lines of the shipped map.
     retry
         Take payloads again that were quarantined before.
+    undated
+        The payloads do not say when: what repeats the versions of an object is no change, see `Replays`.
     progress
         Called with a stage, how many are done, and how many there are.
     """
@@ -108,6 +112,7 @@ class Intake:
         sources: Mapping[str, str] = DEFAULT_SOURCES,
         aliases: Mapping[str, tuple[str, ...]] | None = None,
         retry: bool = False,
+        undated: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self.store, self.command, self.sources = store, command, sources
@@ -120,6 +125,7 @@ class Intake:
         self._versions = {kind: dict(store.versions(kind)) for kind in ("request", "report")}
         self._latest_bytes = {v.raw_sha256 for of in self._versions.values() for v in of.values()}
         still = store.open_quarantine()
+        self._replays, self._held = Replays(store if undated else None), dict[tuple[str, str | None], Received]()
         self._quarantined_ids = {object_id for _, object_id in still if object_id}
         self._quarantined_bytes = {raw_sha256 for raw_sha256, _ in still}
         self._retry = retry
@@ -156,21 +162,21 @@ class Intake:
         self._issues.append(Issue(code, subject, json_path, message))
 
     def take(self, received: Iterable[Received], *, stage: str, total: int | None = None) -> None:
-        """Tidy and append in chunks, and commit whenever a batch is full, or when the service refuses us half-way."""
+        """Tidy and append in chunks, and commit whenever a batch is full."""
         done = 0
-        try:
-            for chunk in _chunks(received):
-                self._append(chunk)
-                done += len(chunk)
-                self.progress(stage, done, total)
-                if self._batch_bytes >= BATCH_BYTES:
-                    self._commit(self.cursor)
-        except ApiError:
-            self.finish()
-            raise
+        for chunk in _chunks(received):
+            self._append(chunk)
+            done += len(chunk)
+            self.progress(stage, done, total)
+            if self._batch_bytes >= BATCH_BYTES:
+                self._commit(self.cursor)
 
     def finish(self, cursor: Mapping[str, Any] | None = None) -> IntakeResult:
         """Commit what is left, with the new cursor if there is one; a run that found nothing new writes nothing."""
+        while self._held:
+            key = next(iter(self._held))
+            self._replays.over(*key)
+            self._append([self._held.pop(key)])
         cursor = self.cursor if cursor is None else cursor
         if self._withdrawn != cursor.get("withdrawn", {}):
             cursor = {**cursor, "withdrawn": self._withdrawn.copy()}
@@ -186,9 +192,10 @@ class Intake:
             fresh = [r for r in fresh if not self._names_forgotten(r)]
         self.totals.update(n_fetched=len(chunk), n_unchanged=len(chunk) - len(fresh))
         tidied = tidy(fresh, version_of=self._version_of, aliases=self.aliases, sources=self.sources)
-        for outcome in tidied.outcomes:
+        for one, outcome in zip(fresh, tidied.outcomes, strict=True):
             self.totals[f"n_{outcome.status}"] += 1
             self._note(outcome)
+            self._hold(one, outcome)
         data = dict(tidied.tables)
         self._drift.append(data.pop("drift"))
         data["quarantine"] = _without(data["quarantine"], self._quarantined_bytes)
@@ -197,6 +204,16 @@ class Intake:
                 self._writer.append(name, rows)
         self._batch_rows += data["raw"].num_rows + data["quarantine"].num_rows
         self._batch_bytes += sum(len(r.body) for r in fresh)
+
+    def _hold(self, one: Received, outcome: Outcome) -> None:
+        """Keep a payload that so far only repeats history: nothing newer may follow, and then it is the newest."""
+        key = outcome.kind, outcome.object_id
+        if outcome.status != "quarantined" and key in self._held:
+            del self._held[key]
+            self.totals.update(n_fetched=1, n_unchanged=1)
+        if outcome.status == "unchanged" and self._replays.is_open(*key):
+            self._held[key] = one
+            self.totals.update(n_fetched=-1, n_unchanged=-1)
 
     def _names_forgotten(self, one: Received) -> bool:
         """Whether a payload is, or belongs to, something forgotten; then what belongs to it in turn is, too."""
@@ -209,6 +226,8 @@ class Intake:
     def _version_of(self, kind: str, object_id: str, content_sha256: str) -> int | None:
         """The next version of the object, or None where its content is that of the latest."""
         latest = self._versions[kind].get(object_id)
+        if self._replays.is_known(kind, object_id, content_sha256):
+            return None
         if latest is not None and latest.content_sha256 == content_sha256:
             return None
         number = latest.version + 1 if latest else 1
@@ -250,19 +269,25 @@ def taking(
         The store is locked, damaged or cannot be written.
     """
     with writing(store, sources=sources, aliases=aliases) as writer:
-        yield Intake(store, writer, command=command, sources=sources, aliases=aliases, **options)
+        intake = Intake(store, writer, command=command, sources=sources, aliases=aliases, **options)
+        try:
+            yield intake
+        except ApiError:
+            intake.finish()  # the service refuses us half-way: what arrived before is committed
+            raise
 
 
 def _chunks(received: Iterable[Received]) -> Iterator[list[Received]]:
     """Chunks of payloads; what arrived before the service refused us comes before its refusal."""
     chunk: list[Received] = []
-    refusal = None
+    refusal, size = None, 0
     try:
         for one in received:
             chunk.append(one)
-            if len(chunk) == CHUNK:
+            size += len(one.body)
+            if size >= CHUNK_BYTES or len(chunk) == CHUNK:
                 yield chunk
-                chunk = []
+                chunk, size = [], 0
     except ApiError as error:
         refusal = error
     if chunk:

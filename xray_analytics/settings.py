@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -153,6 +154,8 @@ class Settings:
     session_token: Secret
     base_url: str = DEFAULT_BASE_URL
     api_version: str = DEFAULT_API_VERSION
+    # Certificates to trust instead of the public ones, in PEM: where a company's proxy looks into TLS.
+    ca_file: str | Path | None = None
     sources: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_SOURCES))
     # Assumed: lists page with these parameters, by analogy with the older lending API.
     paging: bool = True
@@ -172,6 +175,7 @@ class Settings:
     backoff_seconds: float = 0.5
     backoff_cap_seconds: float = 20.0
     retry_budget: int = 10
+    max_silences: int = 8  # so many attempts in a row not answered in time, and the run stops
     run_deadline_seconds: float = 24 * 3600.0
     max_body_bytes: int = 64_000_000
     # A PDF may be slow to answer (documented): more patience, fewer attempts.
@@ -198,8 +202,11 @@ class Settings:
         for name in ("user_id", "session_token"):
             object.__setattr__(self, name, _secret(getattr(self, name), name))
         object.__setattr__(self, "base_url", _checked_url(self.base_url))
+        if self.ca_file is not None:
+            _check_ca_file(self.ca_file)
         above_0 = (
             "workers",
+            "max_silences",
             "page_size",
             "max_pages",
             "attempts",
@@ -242,7 +249,7 @@ class Settings:
         environ = os.environ if environ is None else environ
         values = read_settings_file(file or environ.get("XRAY_SETTINGS"))
         values.pop("webhook", None)  # for the receiver, which may run elsewhere
-        for name in ("user_id", "session_token", "api_version", "base_url", "business_id"):
+        for name in ("user_id", "session_token", "api_version", "base_url", "business_id", "ca_file"):
             if environ.get(f"XRAY_{name.upper()}"):
                 values[name] = environ[f"XRAY_{name.upper()}"]
         missing = [f"XRAY_{n.upper()}" for n in ("user_id", "session_token") if not values.get(n)]
@@ -297,6 +304,16 @@ def _secret(value: str | Secret, name: str) -> Secret:
     if not re.fullmatch(r"[\x21-\x7e]{1,4096}", secret.reveal()):
         raise InputError(f"{name} must be printable ASCII without spaces; copy it again from the web app")
     return secret
+
+
+def _check_ca_file(path: str | Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:  # an SSLError is one
+        reason = error.strerror if isinstance(error, FileNotFoundError) else "it holds no certificates in PEM"
+        raise InputError(
+            f"ca_file {path} cannot be used ({reason}); name a PEM file of the authorities to trust"
+        ) from None
 
 
 def _checked_url(url: str) -> str:

@@ -19,6 +19,7 @@ from xray_analytics.errors import (
     PermissionDenied,
     RateLimitError,
     RedirectRefused,
+    SilentServiceError,
     UnavailableError,
 )
 
@@ -84,6 +85,24 @@ def test_n02__no_answer_in_time(tmp_path):
     failed(play(tmp_path, {PATH: silent}, read_timeout=1.5, attempts=2), "unavailable")
     assert 0 < len(seen) <= 2
     assert time.monotonic() - start < 100
+
+
+def test_n02__a_service_that_takes_calls_and_stays_silent_stops_the_run_and_it_resumes(tmp_path):
+    """From the fifth report on it says nothing: four are committed, and the next run fetches the others."""
+    silent = Reply(b"", "hold")
+    last = [f"/reports/{i}" for i in (*BANKS[2:], *RATINGS[2:])]
+    options = {"workers": 1, "read_timeout": 2.0, "attempts": 2, "max_silences": 2}
+    played = play(tmp_path, dict.fromkeys(last, silent), **options)
+    error = played.faulty.error
+    assert (type(error), error.exit_code) == (SilentServiceError, 5)
+    assert "2 calls in a row were not answered in time (attempt 2); the run stops here and keeps what it" in str(error)
+    assert published(played) == [8, 4]
+
+
+def test_n02__silent_from_the_lists_on(tmp_path):
+    played = play(tmp_path, {"/reports": Reply(b"", "hold")}, workers=2, read_timeout=3.0, max_silences=2)
+    assert type(played.faulty.error) is SilentServiceError
+    assert published(played) == [4, 8]  # the requests had come
 
 
 @pytest.mark.parametrize(("framing", "then"), [("length", "reset"), ("chunked", "close")])
@@ -265,6 +284,25 @@ def test_n12__403_on_a_product_is_one_issue_and_the_other_goes_on(tmp_path):
     done = play(tmp_path, {"/reports": forbidden}).faulty
     assert done.issues == {"bank_xray": "permission_denied"}
     assert done.result.n_published == len(REQUESTS) + len(RATINGS)
+
+
+def test_n12__a_product_that_is_forbidden_is_not_asked_for_again(tmp_path):
+    """Of 300 requests: the calls that were under way when the first 403 came, and no more."""
+    service, asked = Service(), []
+    requests = [{"id": f"61b1aaa{i:017x}", "code": {"type": "siren", "id": "514673987"}} for i in range(300)]
+
+    def answer(request):
+        if request.path == "/requests":
+            return reply({"requests": requests, "remaining": 0})
+        if request.query.get("source") == "bank_xray":
+            asked.append(request)
+            return reply({}, 403)
+        return reply(service.honest(request))
+
+    done = run(answer, Store(tmp_path / "store"), workers=4)
+    assert done.issues == {"bank_xray": "permission_denied"}
+    assert (done.result.n_published, done.result.n_failed) == (300, 0)
+    assert 0 < len(asked) <= 2 * 4
 
 
 def test_n13__withdrawn_upstream_is_kept_here(tmp_path):

@@ -250,10 +250,53 @@ def test_import__a_then_b_then_a_ends_with_a_every_time(tmp_path):
     folder.mkdir()
     for name, risk_class in (("1", 4), ("2", 5), ("3", 4)):
         (folder / f"{name}.json").write_text(json.dumps(bank(riskClass=risk_class)))
-    for n_versions in (3, 5):
-        import_files([folder], store)
+    for n_new in (3, 0):
+        result = import_files([folder], store)
+        assert (result.n_fetched, result.n_published, result.n_unchanged) == (3, n_new, 3 - n_new)
         newest = store.snapshot().read("reports")[["report_version", "bank_risk_class"]]
-        assert newest.to_numpy().tolist() == [[n_versions, 4]]
+        assert newest.to_numpy().tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("before", "imported", "after"),
+    [
+        ("", "AAB", "AB"),
+        ("AB", "AAB", "AB"),  # the same again
+        ("AB", "ABA", "ABA"),  # the rest of what was cut short
+        ("ABA", "ABA", "ABA"),
+        ("ABA", "A", "ABA"),
+        ("ABCAB", "AB", "ABCAB"),
+        ("ABCAB", "ABC", "ABCABC"),  # the last word is C, whether or not it was said before
+        ("AB", "A", "ABA"),  # back to A
+        ("ABC", "AB", "ABCB"),
+        ("ABC", "ABD", "ABCD"),
+        ("ABC", "BCA", "ABCA"),
+        ("ABC", "AxB", "ABCB"),  # x cannot be read
+        ("ABC", "AxC", "ABC"),
+        ("A", "BA", "ABA"),
+    ],
+)
+def test_import__what_repeats_the_versions_there_are_is_no_change(tmp_path, before, imported, after):
+    store, classes = Store(tmp_path / "store"), {"A": 1, "B": 2, "C": 3, "D": 4, "x": "x"}
+    for run_no, letters in enumerate(before[: n + 1][-1:] for n in range(len(before))):
+        bring(store, tmp_path / f"before{run_no}", letters, classes)
+    result = bring(store, tmp_path / "imported", imported, classes)
+    rows = store.stored("reports", ["report_version", "bank_risk_class"]).to_pylist()
+    found = [row["bank_risk_class"] for row in sorted(rows, key=lambda row: row["report_version"])]
+    assert found == [classes[letter] for letter in after]
+    assert result.n_fetched == len(imported) == result.n_published + result.n_unchanged + result.n_quarantined
+    assert store.verify() == []
+    runs = store.snapshot().read("runs")
+    counted = runs.loc[runs["run_id"] == result.run_id, ["n_fetched", "n_published", "n_unchanged"]].sum().tolist()
+    assert not result.commits or counted == [result.n_fetched, result.n_published, result.n_unchanged]
+
+
+def bring(store, folder, letters, classes):
+    """Import a folder of versions of one report, in their order."""
+    folder.mkdir()
+    for number, letter in enumerate(letters):
+        (folder / f"{number}.json").write_text(json.dumps(bank(riskClass=classes[letter])))
+    return import_files([folder], store)
 
 
 def test_import__the_same_bad_bytes_twice_are_kept_once(tmp_path):

@@ -294,9 +294,9 @@ class XRayClient:
         """Call `function` on each item in ``settings.workers`` threads; yield item and result as they arrive.
 
         An `ApiError` is the result of its item and stops nothing, except that the account or the service refuses
-        us as a whole: `AuthenticationError` and `RateLimitError` are raised, as is every other exception. At most twice
-        as many items as workers are under way or wait to be consumed; `items` may be endless. When the loop
-        is left early, calls that have not begun never begin, and `close` ends the others.
+        us as a whole: `AuthenticationError`, `RateLimitError` and `SilentServiceError` are raised, as is every other
+        exception. At most twice as many items as workers are under way or wait to be consumed; `items` may be endless.
+        When the loop is left early, calls that have not begun never begin, and `close` ends the others.
 
         Examples
         --------

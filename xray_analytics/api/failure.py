@@ -19,6 +19,7 @@ from ..errors import (
     PermissionDenied,
     RateLimitError,
     RedirectRefused,
+    SilentServiceError,
     UnavailableError,
 )
 from ..settings import Settings
@@ -39,6 +40,8 @@ _ADVICE: dict[type[ApiError], str] = {
     RateLimitError: "run the same command again later, it resumes where it stopped; lower requests_per_second and "
     "workers in the settings if that recurs",
     UnavailableError: "check the network and run it again later",
+    SilentServiceError: "the run stops here and keeps what it fetched: run the same command again later, it resumes; "
+    "or raise read_timeout and lower workers in the settings",
     IncompleteBody: "run it again later, and tell the vendor if it stays",
     RedirectRefused: "set base_url to the address of the service itself",
     ApiError: "check base_url and the API version, or ask the vendor",
@@ -52,6 +55,7 @@ class Failure:
     A value and not an exception, because an exception raised inside the HTTP library would carry frames in which the
     token stands in clear.
     `retry` says that another try may help, not before `wait` seconds; `code` and `advice` replace those of `kind`.
+    `is_silence` says that an answer did not come in time.
     """
 
     kind: type[ApiError]
@@ -61,6 +65,7 @@ class Failure:
     wait: float = 0.0
     code: str | None = None
     advice: str | None = None
+    is_silence: bool = False
 
     def error(self, host: str, path: str, attempts: int, *, method: str = "GET") -> ApiError:
         """The error to raise for a call of `path` after so many attempts."""

@@ -8,10 +8,11 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import TypeVar
 
-from ..errors import ApiError, AuthenticationError, RateLimitError
+from ..errors import ApiError, AuthenticationError, RateLimitError, SilentServiceError
 
 K = TypeVar("K")
 V = TypeVar("V")
+OF_ALL_CALLS = (AuthenticationError, RateLimitError, SilentServiceError)
 
 
 def fan_out(function: Callable[[K], V], items: Iterable[K], *, workers: int) -> Iterator[tuple[K, V | ApiError]]:
@@ -38,6 +39,6 @@ def fan_out(function: Callable[[K], V], items: Iterable[K], *, workers: int) -> 
 
 def _result(future: Future[V]) -> V | ApiError:
     error = future.exception()
-    if isinstance(error, ApiError) and not isinstance(error, (AuthenticationError, RateLimitError)):
+    if isinstance(error, ApiError) and not isinstance(error, OF_ALL_CALLS):
         return error
     return future.result()

@@ -36,7 +36,7 @@ class Storage:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._watchdog = settings, Watchdog()
-        self._session = new_session(1, self._watchdog)
+        self._session = new_session(settings, self._watchdog)
 
     def __enter__(self) -> Storage:
         return self

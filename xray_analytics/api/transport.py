@@ -33,7 +33,15 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.exceptions import SSLError as UrllibSSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 
-from ..errors import ApiError, AuthenticationError, IncompleteBody, InputError, RateLimitError, UnavailableError
+from ..errors import (
+    ApiError,
+    AuthenticationError,
+    IncompleteBody,
+    InputError,
+    RateLimitError,
+    SilentServiceError,
+    UnavailableError,
+)
 from ..settings import Settings
 from .body import decoded, is_json, is_json_type
 from .credentials import check_address, credentials_for
@@ -115,11 +123,11 @@ class Transport:
         self._sleep = sleep or self._closed.wait
         self._ends = clock() + settings.run_deadline_seconds
         self._lock = threading.Lock()
-        self._n_successes = self._n_retries = 0
+        self._n_successes = self._n_retries = self._n_silences = 0
         self._refused = False
         self._pace = Pace(settings.requests_per_second, clock)
         self._watchdog = Watchdog()
-        self._session = new_session(settings.workers, self._watchdog)
+        self._session = new_session(settings, self._watchdog)
         self._policy = tenacity.Retrying(
             retry=_may_help,
             wait=self._delay,
@@ -252,10 +260,24 @@ class Transport:
                 outcome = self._exchange(call)
             except FOREIGN as error:
                 outcome, limit.expired = translated(error), limit.is_over
-        if limit.expired:
-            problem = "given up by close" if self._closed.is_set() else f"no complete answer in {call.seconds:g} s"
-            outcome = Failure(UnavailableError, problem, retry=True)
+        if limit.expired and self._closed.is_set():
+            outcome = Failure(UnavailableError, "given up by close", retry=True)
+        elif limit.expired:
+            problem = f"no complete answer in {call.seconds:g} s"
+            outcome = Failure(UnavailableError, problem, retry=True, is_silence=True)
+        outcome = self._listened(outcome)
         return outcome if call.method == "GET" else _of_post(outcome, call, is_sent=limit.is_sent)
+
+    def _listened(self, outcome: Response | Failure) -> Response | Failure:
+        """The outcome; or that of so many attempts in a row, over all threads, none was answered in time."""
+        most = self._settings.max_silences
+        with self._lock:
+            is_silence = isinstance(outcome, Failure) and outcome.is_silence
+            self._n_silences = self._n_silences + 1 if is_silence else 0
+            if self._n_silences < most:
+                return outcome
+            self._n_silences = 0  # who asks again, as one who waits for hours does, is heard again
+        return Failure(SilentServiceError, f"{most} calls in a row were not answered in time")
 
     def _exchange(self, call: _Call) -> Response | Failure:
         url = self._settings.base_url + call.path
@@ -319,20 +341,21 @@ def translated(error: Exception) -> Failure:
     if isinstance(error, (requests.exceptions.SSLError, UrllibSSLError, ssl.SSLError)) and not is_cut:
         return Failure(UnavailableError, f"the TLS certificate or handshake was not accepted ({name})")
     if isinstance(error, (requests.Timeout, UrllibTimeout, TimeoutError)):
-        return Failure(UnavailableError, f"timed out ({name})", retry=True)
+        return Failure(UnavailableError, f"timed out ({name})", retry=True, is_silence=True)
     if isinstance(error, ValueError):
         return Failure(ApiError, f"could not be sent ({name})")
     return Failure(UnavailableError, f"no connection, or it broke ({name})", retry=True)
 
 
-def new_session(workers: int, watchdog: Watchdog) -> _Session:
+def new_session(settings: Settings, watchdog: Watchdog) -> _Session:
     """A session that keeps no cookies, follows nothing, asks no environment, and sends no secret of its own accord."""
     session = _Session()
     session.trust_env = False
+    session.verify = str(settings.ca_file) if settings.ca_file is not None else True
     session.headers.clear()
     session.headers.update({"User-Agent": "xray-analytics", "Accept": "application/json", "Accept-Encoding": "gzip"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_maxsize=workers, max_retries=0)
+    adapter = HTTPAdapter(pool_maxsize=settings.workers, max_retries=0)
     adapter.poolmanager.pool_classes_by_scheme = watchdog.pools()
     session.mount("https://", adapter)
     session.mount("http://", adapter)

@@ -23,6 +23,7 @@ from ..errors import (
     NotReadyError,
     RateLimitError,
     ReportError,
+    SilentServiceError,
     UnavailableError,
 )
 from ..journal import PATIENCE, Journal, Wait
@@ -172,7 +173,7 @@ def _look(client: XRayClient, wait: Wait) -> Answer | ApiError | None:
             if new:
                 return client.get_report(max(new, key=_age).id)
         client.get_request(wait.request_id)
-    except RateLimitError as error:
+    except (RateLimitError, SilentServiceError) as error:
         return error  # raised, it would end the other waits; there is time
     return None
 
