@@ -90,7 +90,7 @@ def test_movement__stocks_by_class_and_steps_from_the_level():
 
 def test_migration_matrix__counts_and_no_share_of_fewer_than_20():
     axes = charts.plot_migration_matrix(matrix())
-    shares = axes.images[0].get_array()
+    shares = axes.collections[0].get_array()
     assert shares[0].tolist() == [0.75, 0.25, 0]
     assert shares.mask.tolist() == [[False] * 3, [True] * 3]
     assert texts(axes)[:5] == ["30", "10", "2", "3", "5"]
@@ -106,10 +106,10 @@ def test_criterion_prevalence__what_separates_most_is_on_top():
     axes = charts.plot_criterion_prevalence(prevalence())
     assert ticks(axes.yaxis) == ["steep", "flat"]
     assert ticks(axes.xaxis) == ["1 (A)", "5 (E)", "unrated"]
-    shares = axes.images[0].get_array()
+    shares = axes.collections[0].get_array()
     assert shares[:, :2].tolist() == [[0, 0.75], [0.25, 0.25]]
     assert shares.mask[:, 2].all()
-    good = charts.plot_criterion_prevalence(prevalence(), sentiment="good").images[0].get_array()
+    good = charts.plot_criterion_prevalence(prevalence(), sentiment="good").collections[0].get_array()
     assert good[0, :2].tolist() == [1, 0.25]
     with pytest.raises(InputError, match="choose another sentiment"):
         charts.plot_criterion_prevalence(prevalence(), sentiment="neutral")

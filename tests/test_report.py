@@ -82,6 +82,53 @@ def statements(n=N):
     return conformed("statement_summaries", rows)
 
 
+def criteria(n=N):
+    rows = [
+        {
+            "report_id": f"b{no:04d}{turn}", "report_version": 1, "criterion_no": at, "criterion": name,
+            "quantile_pct": float(no * 2 % 100), "sentiment": ("good", "neutral", "bad")[no * 2 % 100 // 34],
+        }
+        for no in range(n) for turn in range(2) for at, name in enumerate((f"overdraft {HOSTILE}", "cashBuffer"))
+    ]  # fmt: skip
+    return conformed("bank_flag_criteria", rows)
+
+
+def exposures(n=N):
+    rows = [
+        {
+            "company_id": f"{no:09d}", "exposure_date": instant(330).date(), "drawn": 1000.0 * (no + 1), "undrawn": 0.0,
+            "currency": "EUR", "valid_from": instant(330).date(), "recorded_at": instant(0),
+        }
+        for no in range(n)
+    ]  # fmt: skip
+    return conformed("exposures", rows)
+
+
+def transactions(n=N):
+    """Two payments a month, and of company 3 a rejected debit at the end."""
+    rows = []
+    for no in range(n):
+        for turn, start in enumerate(("2024-01-01", "2024-10-01")):
+            entries = [
+                (day, label, amount)
+                for month in pd.date_range(start, periods=6, freq="MS")
+                for day, label, amount in (
+                    (month + pd.Timedelta(days=3), f"VIR RECU {HOSTILE}", 150.0),
+                    (month + pd.Timedelta(days=9), "PRLV SEPA LUNE", -100.0),
+                )
+            ]
+            if no == 3:
+                entries.append((pd.Timestamp(start) + pd.Timedelta(days=170), f"REJET PRLV {HOSTILE}", 100.0))
+            rows += [
+                {
+                    "report_id": f"b{no:04d}{turn}", "report_version": 1, "account_no": 0, "transaction_no": at,
+                    "booked_date": day.date(), "label": label, "amount": amount,
+                }
+                for at, (day, label, amount) in enumerate(entries)
+            ]  # fmt: skip
+    return conformed("transactions", rows)
+
+
 def companies(n=N):
     rows = [
         {
@@ -98,7 +145,8 @@ def frames():
     made = {name: conformed(name, []) for name in portfolio.READ}
     return made | {
         "reports": reports(), "monthly_summaries": months(), "statement_summaries": statements(),
-        "companies": companies(),
+        "companies": companies(), "bank_flag_criteria": criteria(), "exposures": exposures(),
+        "transactions": transactions(),
     }  # fmt: skip
 
 
@@ -164,9 +212,8 @@ def test_ids_are_unique_over_all_charts(shown):
 
 def test_at_least_five_charts_each_with_base_definition_and_numbers(shown):
     tags = [tag for tag, _ in shown.tags]
-    assert tags.count("figure") == tags.count("figcaption") == tags.count("details") == 12
-    assert tags.count("svg") == 12
-    assert shown.text.count("Base: ") == 12
+    assert tags.count("figure") == tags.count("figcaption") == tags.count("details") == tags.count("svg") == 21
+    assert shown.text.count("Base: ") >= 21
 
 
 def test_headline_numbers_and_their_definitions(shown):
@@ -229,7 +276,7 @@ def test_no_code_of_a_natural_person_anywhere(frames, html):
 def test_what_cannot_be_drawn_says_why(frames):
     bare = {name: conformed(name, []) for name in portfolio.READ} | {"reports": frames["reports"]}
     text = Page(portfolio.render(portfolio.analysed(bare, EDITION))).text
-    assert text.count("Not shown: cannot draw") == 4
+    assert text.count("Not shown: cannot draw") == 6
     assert "Checks that are off 0 of 0 reconciliation checks that could be made" in text
 
 

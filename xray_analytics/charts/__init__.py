@@ -33,21 +33,28 @@ from .canvas import (
     class_label,
     count,
     floats,
+    font_files,
     ink_on,
     plain,
     to_png,
     to_svg,
     words,
 )  # fmt: skip
+from .company import plot_balance_calendar, plot_class_history, plot_monthly_flows
 from .criteria import plot_criterion_prevalence, plot_ratio_quantiles
 from .flows import plot_daily_balances, plot_sensitivity
-from .moves import plot_migration_matrix, plot_movement
+from .moves import plot_class_agreement, plot_migration_matrix, plot_movement
+from .shares import plot_concentration, plot_counterparty_concentration
+from .validation import plot_calibration, plot_cap, plot_default_rates, plot_psi, plot_roc, plot_vintage_curves
 
 __all__ = [
-    "CLASS_COLORS", "base_line", "blank_axes", "class_label", "plain", "plot_class_distribution",
-    "plot_class_over_time", "plot_coverage", "plot_criterion_prevalence", "plot_daily_balances",
-    "plot_migration_matrix", "plot_movement", "plot_negative_days", "plot_portfolio_months", "plot_ratio_quantiles",
-    "plot_reconciliation", "plot_sensitivity", "plot_value_distribution", "to_png", "to_svg",
+    "CLASS_COLORS", "base_line", "blank_axes", "class_label", "font_files", "plain", "plot_balance_calendar",
+    "plot_calibration", "plot_cap", "plot_class_agreement", "plot_class_distribution", "plot_class_history",
+    "plot_class_over_time", "plot_concentration", "plot_counterparty_concentration", "plot_coverage",
+    "plot_criterion_prevalence", "plot_daily_balances", "plot_default_rates", "plot_migration_matrix",
+    "plot_monthly_flows", "plot_movement", "plot_negative_days", "plot_portfolio_months", "plot_psi",
+    "plot_ratio_quantiles", "plot_reconciliation", "plot_roc", "plot_sensitivity", "plot_value_distribution",
+    "plot_vintage_curves", "to_png", "to_svg",
 ]  # fmt: skip
 
 VERDICT_COLORS = {"ok": "#a9d3e6", "off": "#74103a", "unknown": "#d9dcdf"}
@@ -173,10 +180,10 @@ def plot_portfolio_months(frame: pd.DataFrame, *, ax: Axes | None = None, title:
     with canvas.drawing(frame, "cashflow.portfolio_months", needed, ax, title) as axes:
         frame = frame.sort_values("month")
         at, credit, debit, net = canvas.month_no(frame["month"]), *(floats(frame[c]) for c in needed[1:])
-        scale, unit = _money_scale(np.concatenate([credit, debit]))
+        scale, unit = canvas.money_scale(np.concatenate([credit, debit]))
         axes.bar(at, credit / scale, 0.72, color=BLUE, label="credits")
         axes.bar(at, -debit / scale, 0.72, color=SAND, label="debits")
-        axes.plot(*_with_gaps(at, net / scale), color=INK, marker="o", label="net flow")
+        axes.plot(*canvas.with_gaps(at, net / scale), color=INK, marker="o", label="net flow")
         axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.set_ylabel(f"{frame.attrs.get('currency', 'EUR')}{unit} per month")
         canvas.month_axis(axes, at, "month")
@@ -194,7 +201,7 @@ def plot_negative_days(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
     with canvas.drawing(frame, "cashflow.portfolio_months", needed, ax, title or "Days below zero by month") as axes:
         frame = frame.sort_values("month")
         at = canvas.month_no(frame["month"])
-        axes.plot(*_with_gaps(at, floats(frame["negative_day_share_ratio"])), color=WINE, marker="o")
+        axes.plot(*canvas.with_gaps(at, floats(frame["negative_day_share_ratio"])), color=WINE, marker="o")
         axes.margins(y=0.1)
         axes.set_ylim(bottom=0)
         canvas.month_axis(axes, at, "month")
@@ -294,19 +301,6 @@ def _stack_rows(axes: Axes, names: list[str], layers: list[Layer], counts: list[
     axes.grid(visible=False)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     canvas.legend(axes)
-
-
-def _with_gaps(at: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Every month from first to last, NaN where there is none, so that no line bridges a gap."""
-    months = np.arange(at[0], at[-1] + 1)
-    filled = np.full(len(months), np.nan)
-    filled[(at - at[0]).astype(np.intp)] = values
-    return months, filled
-
-
-def _money_scale(amounts: Floats) -> tuple[float, str]:
-    top = float(np.nanmax(np.abs(amounts), initial=0))
-    return next(((s, u) for s, u in ((1e9, " billion"), (1e6, " million"), (1e3, " thousand")) if top >= s), (1.0, ""))
 
 
 def _draw_bins(axes: Axes, low: Floats, high: Floats, n: Floats) -> None:

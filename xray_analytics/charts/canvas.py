@@ -43,11 +43,14 @@ _REFERENCE = re.compile(r'(url\(#|href="#)([^")]+)')
 COUNTED = {
     "cashflow.daily_balances": "statements",
     "cashflow.portfolio_months": "company-months",
+    "portfolio.concentration": "names",
     "migration.migration_matrix": "companies followed",
     "quality.reconciliation": "statements",
     "quality.sensitivity": "reports",
+    "validation.vintage_curves": "loans",
 }
-_DRAWN = ("by", "column", "freq", "weight")  # seen in the chart itself
+_ENTRIES_EXCLUDED = ("cashflow.counterparty_concentration", "cashflow.daily_balances")
+_DRAWN = ("by", "column", "freq", "weight", "start", "end")  # seen in the chart itself
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,8 +71,10 @@ def blank_axes(width: float = 9.0, height: float = 5.0) -> Axes:
         return Figure(figsize=(width, height)).add_subplot(axes_class=Chart)
 
 
-def base_line(frame: pd.DataFrame, counted: str = "companies") -> str:
+def base_line(frame: pd.DataFrame, counted: str = "companies", *, excluded: bool = True) -> str:
     """What a figure rests on, in one line: n, what was excluded, filters, as-of; empty when the frame does not say.
+
+    Without `excluded` what was left out is not counted: where it is something else than what is counted.
 
     Examples
     --------
@@ -81,8 +86,8 @@ def base_line(frame: pd.DataFrame, counted: str = "companies") -> str:
     base = frame.attrs.get("base")
     if not base:
         return ""
-    excluded = sum(base.get("excluded", {}).values())
-    parts = [f"n = {count(base['used'])} {counted}"] + [f"{count(excluded)} excluded"] * bool(excluded)
+    n_out = sum(base.get("excluded", {}).values()) if excluded else 0
+    parts = [f"n = {count(base['used'])} {counted}"] + [f"{count(n_out)} excluded"] * bool(n_out)
     parts += [
         f"{words(str(k))} {v}" for k, v in base.get("filters", {}).items() if isinstance(v, str) and k not in _DRAWN
     ]
@@ -130,7 +135,7 @@ def to_svg(ax: Axes) -> str:
     digest = hashlib.sha256(_number_ids(svg, "").encode()).hexdigest()[:8]
     name = quoteattr(plain(ax.get_title(loc="left"), longest=200))
     root = f'<svg role="img" aria-label={name} style="stroke-linejoin: round; stroke-linecap: butt" '
-    return root + _number_ids(svg, f"c{digest}-").removeprefix("<svg ").strip()
+    return root + _number_ids(svg, f"c{digest}_").removeprefix("<svg ").strip()
 
 
 def to_png(ax: Axes, path: str | Path, *, dpi: int = 100) -> Path:
@@ -148,6 +153,12 @@ def to_png(ax: Axes, path: str | Path, *, dpi: int = 100) -> Path:
     except OSError as error:
         raise InputError(f"cannot write the chart to {path}: {error.strerror}; choose another path") from error
     return path
+
+
+def font_files() -> tuple[Path, Path]:
+    """The files of the font that charts are set in, regular and bold; matplotlib brings them along."""
+    folder = Path(mpl.get_data_path(), "fonts", "ttf")
+    return folder / "DejaVuSans.ttf", folder / "DejaVuSans-Bold.ttf"
 
 
 @contextmanager
@@ -174,7 +185,8 @@ def drawing(frame: pd.DataFrame, maker: str, needed: Sequence[str], ax: Axes | N
     with _house_style():
         yield axes
         axes.set_title(title)
-        line, above = base_line(frame, COUNTED.get(maker, "companies")), (0, 7)
+        line = base_line(frame, COUNTED.get(maker, "companies"), excluded=maker not in _ENTRIES_EXCLUDED)
+        above = (0, 7)
         axes.annotate(
             line, (0, 1), above, xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=MUTED
         )
@@ -218,6 +230,20 @@ def month_axis(axes: Axes, at: Floats, label: str) -> None:
     axes.set_xlabel(label)
 
 
+def with_gaps(at: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """Every month from first to last, NaN where there is none, so that no line bridges a gap."""
+    months = np.arange(at[0], at[-1] + 1)
+    filled = np.full(len(months), np.nan)
+    filled[(at - at[0]).astype(np.intp)] = values
+    return months, filled
+
+
+def money_scale(amounts: Floats) -> tuple[float, str]:
+    """What to divide amounts by, and how that is called after the currency."""
+    top = float(np.nanmax(np.abs(amounts), initial=0))
+    return next(((s, u) for s, u in ((1e9, " billion"), (1e6, " million"), (1e3, " thousand")) if top >= s), (1.0, ""))
+
+
 def floats(series: pd.Series) -> Floats:
     """The numbers of a column; null is NaN."""
     return np.asarray(series.astype("float64"), np.float64)
@@ -250,9 +276,14 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def figure_of(ax: Axes) -> Figure:
+    """The figure that axes are on."""
+    return cast("Figure", ax.get_figure(root=True))
+
+
 def _figure(ax: Axes) -> Figure:
     """The whole figure, laid out afresh: a layout that starts from the last one moves by a hair at each drawing."""
-    figure = cast("Figure", ax.get_figure(root=True))
+    figure = figure_of(ax)
     for axes in figure.axes:
         if spec := axes.get_subplotspec():
             axes.set_subplotspec(spec)

@@ -59,7 +59,12 @@ def plot_daily_balances(frame: pd.DataFrame, *, ax: Axes | None = None, title: s
 
 
 def plot_sensitivity(
-    frame: pd.DataFrame, *, label: str = "figure", ax: Axes | None = None, title: str | None = None
+    frame: pd.DataFrame,
+    *,
+    label: str = "figure",
+    share: bool = False,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
     """A figure over data-sanity cut-offs, with the number of reports behind each point.
 
@@ -69,6 +74,8 @@ def plot_sensitivity(
         Result of `quality.sensitivity`: ``threshold_pct``, ``value``, ``n_reports``.
     label
         What the figure is, on the upright axis.
+    share
+        The figure is a share (0–1): shown as per cent, from zero.
     ax, title
         As in `plot_daily_balances`.
 
@@ -88,6 +95,9 @@ def plot_sensitivity(
                     count(n), (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=8.5, color=MUTED
                 )
         axes.margins(y=0.2)
-        axes.set_xlabel("least data sanity of the reports counted (%), number of reports at the points")
+        axes.set_xlabel("least data sanity of the reports counted (%)\nnumber of reports at the points")
         axes.set_ylabel(label)
+        if share:
+            canvas.percent_axis(axes, label)
+            axes.set_ylim(bottom=0)
     return axes

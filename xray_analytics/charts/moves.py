@@ -10,6 +10,7 @@ from matplotlib import colors
 from matplotlib.axes import Axes
 
 from ..errors import InputError
+from ..tables import RISK_CLASSES
 from . import canvas
 from .canvas import (
     BLUE,
@@ -109,9 +110,49 @@ def plot_migration_matrix(frame: pd.DataFrame, *, ax: Axes | None = None, title:
     return axes
 
 
+def plot_class_agreement(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Bank class against financial class of the same companies as a heat map: on the framed diagonal they agree.
+
+    Colour, counts and rows of fewer than 20 companies as in `plot_migration_matrix`. The two scales are not proven
+    equal: a shift off the diagonal may be one of scale.
+
+    Parameters
+    ----------
+    frame
+        The ``counts`` of `portfolio.class_agreement`: ``bank_risk_class``, ``financial_risk_class``, ``n_companies``.
+    ax, title
+        As in `plot_movement`.
+
+    Raises
+    ------
+    InputError
+        The frame has no rows, a column is missing, or a cell is there twice.
+    """
+    needed = ("bank_risk_class", "financial_risk_class", "n_companies")
+    title = title or "Bank class against financial class"
+    with canvas.drawing(frame, "portfolio.class_agreement", needed, ax, title) as axes:
+        if frame.duplicated(list(needed[:2])).any():
+            raise InputError(f"cannot draw {title!r}: a cell is there twice; pass one result at a time")
+        counts = np.zeros((len(RISK_CLASSES), len(RISK_CLASSES)))
+        counts[tuple(frame[name].to_numpy("int64") - 1 for name in needed[:2])] = floats(frame["n_companies"])
+        total = counts.sum(axis=1, keepdims=True)
+        heat(axes, counts, np.where(total < FEWEST_FOR_SHARES, np.nan, counts / np.maximum(total, 1)))
+        for at, risk_class in enumerate(RISK_CLASSES):
+            axes.add_patch(canvas.frame_of((at - 0.5, risk_class - 1.5)))
+        names = [class_label(risk_class) for risk_class in RISK_CLASSES]
+        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(range(len(names)), names)
+        axes.set_ylabel("bank class")
+        axes.set_xlabel("financial class (count written in, colour: share of the row)")
+    return axes
+
+
 def heat(axes: Axes, counts: Floats, shares: Floats) -> None:
     """Cells coloured by share and labelled with their count; a cell without a share is grey, one of zero is empty."""
-    axes.imshow(np.ma.masked_invalid(shares), cmap=_HEAT.with_extremes(bad="#eceff1"), vmin=0, vmax=1, aspect="auto")
+    edges = [np.arange(n + 1) - 0.5 for n in (shares.shape[1], shares.shape[0])]
+    axes.set_facecolor("#eceff1")
+    axes.pcolormesh(*edges, np.ma.masked_invalid(shares), cmap=_HEAT, vmin=0, vmax=1)  # an image would not be markup
+    axes.set_ylim(shares.shape[0] - 0.5, -0.5)
     for (row, column), n in np.ndenumerate(counts):
         share = shares[row, column]
         ink = MUTED if np.isnan(share) else ink_on(_HEAT(float(share)))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -25,12 +26,17 @@ FEWEST_FOR_SHARES = 20
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text; `is_number` aligns a column to the right, `n_more` rows were left out."""
+    """A table of text; `is_number` aligns a column to the right, `n_more` rows were left out.
+
+    `frame` is what the text was made of, all rows, with `names` its columns under `heads`: for workbooks.
+    """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     is_number: tuple[bool, ...]
     n_more: int = 0
+    frame: pd.DataFrame | None = field(default=None, compare=False, repr=False)
+    names: tuple[str, ...] = ()
 
     @property
     def is_long(self) -> bool:
@@ -44,9 +50,15 @@ class Figure:
 
     definition: str
     base: str
-    svg: Markup | None = None
+    axes: Any = None
     grid: Grid | None = None
     problem: str = ""
+    title: str = ""
+
+    @cached_property
+    def svg(self) -> Markup | None:
+        """The chart as markup."""
+        return None if self.axes is None else Markup(to_svg(self.axes))  # noqa: S704 - matplotlib escapes its text
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ def grid(frame: pd.DataFrame, heads: Mapping[str, str], *, most: int = MOST_ROWS
     shown = frame.head(most)
     columns = [[text(value, name) for value in shown[name]] for name in heads]
     is_number = tuple(pd.api.types.is_numeric_dtype(frame[name]) and name != "risk_class" for name in heads)
-    return Grid(tuple(heads.values()), tuple(zip(*columns, strict=True)), is_number, max(len(frame) - most, 0))
+    rows = tuple(zip(*columns, strict=True))
+    return Grid(tuple(heads.values()), rows, is_number, max(len(frame) - most, 0), frame[list(heads)], tuple(heads))
 
 
 def text(value: Any, column: str) -> str:
@@ -106,17 +119,17 @@ def dated(frame: pd.DataFrame, as_of: str) -> pd.DataFrame:
     return frame
 
 
-def figure(
+def figure(  # noqa: PLR0913 - what a figure is made of
     plot: Callable[..., Any], frame: pd.DataFrame, definition: str, *, numbers: Grid, counted: str = "companies",
-    **options: Any,
+    size: tuple[float, float] = CHART_INCHES, **options: Any,
 ) -> Figure:  # fmt: skip
-    """The chart of a frame as inline SVG; what cannot be drawn says why in its place."""
+    """The chart of a frame, `size` in inches; what cannot be drawn says why in its place."""
     base = base_sentence(frame, counted)
     try:
-        axes = plot(frame, ax=blank_axes(*CHART_INCHES), **options)
+        axes = plot(frame, ax=blank_axes(*size), **options)
     except InputError as error:
         return Figure(definition, base, problem=f"Not shown: {error}.")
-    return Figure(definition, base, Markup(to_svg(axes)), numbers)  # noqa: S704 - matplotlib escapes its text
+    return Figure(definition, base, axes, numbers, title=axes.get_title(loc="left"))
 
 
 def base_sentence(frame: pd.DataFrame, counted: str) -> str:
@@ -154,3 +167,23 @@ def with_names(frame: pd.DataFrame, companies: pd.DataFrame, *, show_persons: bo
         masked = person.eq(True).fillna(False).astype(bool)
         name, ids = name.mask(masked, "natural person"), ids.mask(masked, "…" + ids.str[-3:])
     return frame.assign(company_id=ids, company_name=name)
+
+
+_INCIDENTS = {"new_reject": "Rejected debits", "new_seizure": "Seizures", "missed_urssaf": "Social charges not paid"}
+
+
+def without_labels(watch: pd.DataFrame) -> pd.DataFrame:
+    """A watch list whose evidence does not repeat what a bank wrote beside an entry: it may name a person.
+
+    Examples
+    --------
+    >>> evidence = "2 in the last 92 days of statements, 0 in those before; the last: REJET M DUPONT: 80.00 back."
+    >>> without_labels(pd.DataFrame({"rule": ["new_reject"], "evidence": [evidence]}))["evidence"].tolist()
+    ['Rejected debits: 2 in the last 92 days of statements, 0 in those before.']
+    """
+    text = watch["evidence"].str.replace(r"(?s); the last: .*", ".", regex=True)
+    text = text.str.replace(
+        r"(?s) to .* since (\d{4}-\d\d-\d\d, none before\.)$", r" to one party since \1", regex=True
+    )
+    subject = watch["rule"].map(_INCIDENTS)
+    return watch.assign(evidence=text.where(subject.isna(), subject + ": " + text))

@@ -1,0 +1,119 @@
+"""A report before it has a form: sections of sentences, tables, charts and terms, for HTML, PDF and XLSX alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import pandas as pd
+
+from .page import Figure, Grid, Tile
+
+MONTHS_BACK = 3
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What the reader is told about a report besides its figures, and how much of it the reader may see.
+
+    Changes are counted from `since`, three months before `as_of` where it is not given. Counts below `min_n` are
+    hidden; 0 shows all.
+    """
+
+    as_of: str
+    commit: int | None = None
+    title: str = "Portfolio report"
+    command: str | None = None
+    synthetic: bool = False
+    show_persons: bool = False
+    since: str = ""
+    min_n: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.since:
+            day = pd.Timestamp(self.as_of) - pd.DateOffset(months=MONTHS_BACK)
+            object.__setattr__(self, "since", f"{day:%Y-%m-%d}")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+    kind: ClassVar[str] = "heading"
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """A paragraph."""
+
+    text: str
+    kind: ClassVar[str] = "sentences"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A grid under a name; `sheet` is its name in a workbook, empty where it has no place there."""
+
+    label: str
+    grid: Grid
+    sheet: str = ""
+    kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Figures side by side, by the name that a link within the page has."""
+
+    figures: Mapping[str, Figure]
+    columns: int = 2
+    kind: ClassVar[str] = "charts"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Names and what they mean."""
+
+    terms: tuple[tuple[str, str], ...]
+    kind: ClassVar[str] = "terms"
+
+
+Block: TypeAlias = Heading | Sentences | Table | Charts | Terms
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report: its head, its headline numbers, its sections."""
+
+    edition: Edition
+    lead: str
+    tiles: tuple[Tile, ...]
+    sections: tuple[Section, ...]
+
+    def figures(self) -> Iterator[tuple[str, Figure]]:
+        """Every figure with its name, in order."""
+        for section in self.sections:
+            for block in section.blocks:
+                if isinstance(block, Charts):
+                    yield from block.figures.items()
+
+    @property
+    def made_by(self) -> str:
+        """How the report came about, but for the command."""
+        commit = f", store commit {self.edition.commit}" if self.edition.commit is not None else ""
+        return f"from the snapshot of {self.edition.as_of}{commit}. The same snapshot gives the same bytes."
+
+
+FICTION = (
+    "All companies in this report are fictitious.",
+    "Names, codes and figures come from the embedded sandbox and say nothing about any real company.",
+)

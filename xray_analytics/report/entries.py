@@ -1,0 +1,85 @@
+"""What a report needs every transaction for, company by company, so that a large store is read in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..analysis import cashflow, quality
+
+if TYPE_CHECKING:
+    from ..store.snapshot import Snapshot
+
+COMPANIES_AT_ONCE = 2_000
+TRANSACTIONS = (
+    "report_id", "report_version", "account_no", "transaction_no", "booked_date", "label", "counterparty", "amount",
+    "balance_after",
+)  # fmt: skip
+_OF_REPORTS = ("statement_summaries", "movement_metrics")
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The results of the analyses that read transactions, each with its base."""
+
+    ledger: pd.DataFrame
+    incidents: pd.DataFrame
+    recurring: pd.DataFrame
+    concentration: pd.DataFrame
+
+
+def of_entries(frames: Mapping[str, pd.DataFrame]) -> Entries:
+    """The analyses of these tables: a pure function."""
+    transactions, reports, statements = (frames[n] for n in ("transactions", "reports", "statement_summaries"))
+    families = cashflow.categories(transactions)
+    known: dict[str, Any] = {"categories": families, "statements": statements}
+    return Entries(
+        ledger=quality.reconciliation(statements, transactions, frames["movement_metrics"]),
+        incidents=cashflow.incidents(transactions, reports, **known),
+        recurring=cashflow.recurring(transactions, reports, **known),
+        concentration=cashflow.counterparty_concentration(
+            cashflow.operating(transactions, families), reports, statements=statements
+        ),
+    )
+
+
+def in_pieces(snapshot: Snapshot, frames: Mapping[str, pd.DataFrame]) -> Entries:
+    """The same from a store, with the transactions of some companies in memory at a time."""
+    reports = frames["reports"][frames["reports"]["product"] == "bank"]
+    parts = []
+    for piece in _pieces(reports):
+        ids = piece["report_id"]
+        quoted = [str(id).replace("'", "''") for id in ids]
+        where = "report_id IN ('" + "', '".join(quoted) + "')"
+        of_them = {name: frames[name][frames[name]["report_id"].isin(ids)] for name in _OF_REPORTS}
+        read = snapshot.read("transactions", columns=TRANSACTIONS, where=where)
+        parts.append(of_entries({"reports": piece, "transactions": read} | of_them))
+    return Entries(**{field.name: together([getattr(part, field.name) for part in parts]) for field in fields(Entries)})
+
+
+def _pieces(reports: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The reports in pieces in which every company is whole; at least one, which may be empty."""
+    company = reports["company_id"].fillna("")
+    number, names = pd.factorize(company, sort=True)
+    for first in range(0, max(len(names), 1), COMPANIES_AT_ONCE):
+        yield reports[(number >= first) & (number < first + COMPANIES_AT_ONCE)]
+
+
+def together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all parts, and their bases added up."""
+    if len(parts) == 1:
+        return parts[0]
+    bases = [part.attrs["base"] for part in parts]
+    filled = [part for part in parts if len(part)] or parts[:1]
+    result = pd.concat([part.set_axis(part.columns, axis=1) for part in filled], ignore_index=True)
+    reasons = dict.fromkeys(reason for base in bases for reason in base["excluded"])
+    result.attrs["base"] = bases[0] | {
+        "used": sum(base["used"] for base in bases),
+        "excluded": {reason: sum(base["excluded"].get(reason, 0) for base in bases) for reason in reasons},
+        "backfilled": sum(base["backfilled"] or 0 for base in bases),
+        "as_of": max((base["as_of"] for base in bases if base["as_of"]), default=None),
+    }
+    return result
