@@ -79,30 +79,46 @@ class Terms:
     kind: ClassVar[str] = "terms"
 
 
-Block: TypeAlias = Heading | Sentences | Table | Charts | Terms
+@dataclass(frozen=True)
+class Columns:
+    """Two stacks of blocks beside each other."""
+
+    left: tuple[Block, ...]
+    right: tuple[Block, ...]
+    kind: ClassVar[str] = "columns"
+
+
+Block: TypeAlias = "Heading | Sentences | Table | Charts | Terms | Columns"
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and what stands under it; on paper on a new page where that is wanted."""
 
     title: str
     blocks: tuple[Block, ...]
+    on_new_page: bool = False
+
+    def each(self) -> Iterator[Block]:
+        """Every block, those within columns too."""
+        for block in self.blocks:
+            yield from (*block.left, *block.right) if isinstance(block, Columns) else (block,)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report: its head, its headline numbers, its sections."""
+    """A whole report: its head, its headline numbers, its sections; set small where it is to fit on few pages."""
 
     edition: Edition
     lead: str
     tiles: tuple[Tile, ...]
     sections: tuple[Section, ...]
+    is_small: bool = False
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
         """Every figure with its name, in order."""
         for section in self.sections:
-            for block in section.blocks:
+            for block in section.each():
                 if isinstance(block, Charts):
                     yield from block.figures.items()
 

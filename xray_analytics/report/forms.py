@@ -60,7 +60,7 @@ def about(document: Document) -> list[tuple[str, str]]:
         ("Command", edition.command or "–"),
     ]
     fiction = [("Fictitious", "All companies come from the embedded sandbox.")] * edition.synthetic
-    blocks = [block for section in document.sections for block in section.blocks if isinstance(block, Terms)]
+    blocks = [block for section in document.sections for block in section.each() if isinstance(block, Terms)]
     terms = [term for block in blocks for term in block.terms]
     shown = [(figure.title or name, f"{figure.definition} {figure.base}") for name, figure in document.figures()]
     return [*fiction, *head, ("", ""), *terms, ("", ""), *shown]

@@ -13,7 +13,7 @@ from fpdf.enums import MethodReturnValue, TableBordersLayout
 from fpdf.fonts import FontFace, TTFFont
 
 from ..charts import font_files, plain
-from .document import FICTION, Block, Charts, Document, Heading, Sentences, Table, Terms
+from .document import FICTION, Block, Charts, Columns, Document, Heading, Sentences, Table, Terms
 from .page import Figure, Grid, Tile
 
 WIDTH, MARGIN, FOOT = 180.0, 15.0, 18.0  # mm, of A4's 210
@@ -28,13 +28,15 @@ _LONGEST = 2_000  # characters of one paragraph or cell
 def to_pdf(document: Document) -> bytes:
     """The file: a pure function, the same document gives the same bytes on the same versions of the libraries."""
     edition = document.edition
-    paper = Paper(f"{edition.title}, {edition.as_of}", edition.as_of)
+    paper = Paper(f"{edition.title}, {edition.as_of}", edition.as_of, is_small=document.is_small)
     if edition.synthetic:
         paper.sentence(" ".join(FICTION), size=8, color=_ALARM)
     paper.sentence(edition.title, size=18, bold=True)
     paper.sentence(document.lead, size=9, color=_SOFT)
-    paper.tiles(document.tiles)
+    paper.tiles(document.tiles, columns=4 if document.is_small else 3)
     for section in document.sections:
+        if section.on_new_page:
+            paper.add_page()
         paper.section(section.title, paper.ahead(section.blocks))
         for at, block in enumerate(section.blocks):
             if isinstance(block, Heading):
@@ -49,13 +51,14 @@ def to_pdf(document: Document) -> bytes:
 class Paper(FPDF):
     """Pages that fill from the top; everything is placed under what is there, on a new page where it has no room."""
 
-    def __init__(self, title: str, as_of: str) -> None:
+    def __init__(self, title: str, as_of: str, *, is_small: bool = False) -> None:
         super().__init__(format="A4")
+        self.left, self.span, self.size = MARGIN, WIDTH, 0.86 if is_small else 1.0
         self.set_title(plain(title, longest=200))
         self.set_creation_date(datetime.fromisoformat(as_of).replace(tzinfo=UTC))
         self.set_producer("xray_analytics")
         self.foot = plain(title, longest=120)
-        self.set_margins(MARGIN, 14, MARGIN)
+        self.set_margins(MARGIN, 12 if is_small else 14, MARGIN)
         self.set_auto_page_break(True, FOOT)
         for style, path in zip(("", "B"), font_files(), strict=True):
             self.add_font("house", style, path)
@@ -75,8 +78,16 @@ class Paper(FPDF):
         return "".join(c if ord(c) in self.known else "□" for c in plain(text, longest=longest))
 
     def _font(self, size: float, color: tuple[int, int, int] = _INK, *, bold: bool = False) -> None:
-        self.set_font("house", "B" if bold else "", size)
+        self.set_font("house", "B" if bold else "", size * self.size)
         self.set_text_color(*color)
+
+    def _line(self, size: float) -> float:
+        """The height of a line [mm] of so many points."""
+        return size * self.size * _POINT * 1.35
+
+    def _write(self, text: str, width: float, size: float) -> None:
+        """Lines of text from here on, in the font that is set."""
+        self.multi_cell(width, self._line(size), self._known(text), align="L", new_x="LMARGIN", new_y="NEXT")
 
     @property
     def room(self) -> float:
@@ -91,7 +102,9 @@ class Paper(FPDF):
     def sentence(self, text: str, *, size: float = 8.5, color: tuple[int, int, int] = _INK, bold: bool = False) -> None:
         """A paragraph of the whole width."""
         self._font(size, color, bold=bold)
-        self.multi_cell(WIDTH, size * _POINT * 1.4, self._known(text), align="L", new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(
+            self.span, size * _POINT * 1.4 * self.size, self._known(text), align="L", new_x="LMARGIN", new_y="NEXT"
+        )
         self.ln(1)
 
     def ahead(self, blocks: Sequence[Block]) -> float:
@@ -108,7 +121,7 @@ class Paper(FPDF):
         self.keep(18 + ahead)
         self.ln(4)
         self.set_draw_color(*_INK)
-        self.line(MARGIN, self.get_y(), MARGIN + WIDTH, self.get_y())
+        self.line(self.left, self.get_y(), self.left + self.span, self.get_y())
         self.ln(1.5)
         self.sentence(title, size=12, bold=True)
 
@@ -121,21 +134,39 @@ class Paper(FPDF):
             self.sentence(block.text)
         elif isinstance(block, Table):
             self.grid(block.grid)
+        elif isinstance(block, Columns):
+            self.columns(block)
         elif isinstance(block, Terms):
             for name, meaning in block.terms:
                 self.term(name, meaning)
         else:
             self.charts(block)
 
+    def columns(self, block: Columns) -> None:
+        """Two stacks beside each other, on the page where they begin."""
+        top, left, span = self.get_y(), self.left, self.span
+        lowest = top
+        self.span = (span - _BETWEEN) / 2
+        for at, blocks in enumerate((block.left, block.right)):
+            self.left = left + at * (self.span + _BETWEEN)
+            self.set_left_margin(self.left)
+            self.set_xy(self.left, top)
+            for inner in blocks:
+                self.block(inner)
+            lowest = max(lowest, self.get_y())
+        self.left, self.span = left, span
+        self.set_left_margin(left)
+        self.set_xy(left, lowest)
+
     def tiles(self, tiles: Sequence[Tile], columns: int = 3) -> None:
         """Headline numbers in frames."""
-        width, top = WIDTH / columns, self.get_y() + 1
+        width, top = self.span / columns, self.get_y() + 1
         lines = [self._lines(f"{tile.definition}", width - 6, 7) for tile in tiles]
         for first in range(0, len(tiles), columns):
-            height = 12 + 3.4 * max(lines[first : first + columns])
+            height = (12 + 3.4 * max(lines[first : first + columns])) * self.size
             for at, tile in enumerate(tiles[first : first + columns]):
                 self.set_draw_color(*_LINE)
-                self.rect(MARGIN + at * width, top, width, height)
+                self.rect(self.left + at * width, top, width, height)
                 texts = (
                     (tile.label, 7.5, _SOFT, False),
                     (tile.value, 14, _INK, True),
@@ -143,9 +174,11 @@ class Paper(FPDF):
                 )
                 self.set_y(top + 1)
                 for text, size, color, bold in texts:
-                    self.set_x(MARGIN + at * width + 2)
+                    self.set_x(self.left + at * width + 2)
                     self._font(size, color, bold=bold)
-                    self.multi_cell(width - 4, size * _POINT * 1.35, self._known(text), align="L", new_y="NEXT")
+                    self.multi_cell(
+                        width - 4, size * _POINT * 1.35 * self.size, self._known(text), align="L", new_y="NEXT"
+                    )
             top += height
         self.set_y(top + 2)
 
@@ -156,17 +189,26 @@ class Paper(FPDF):
 
     def term(self, name: str, meaning: str, size: float = 8) -> None:
         """A name in bold and what it means."""
-        self.keep(4 * self._lines(meaning, WIDTH - 42, size))
+        self.keep(4 * self._lines(meaning, self.span - 42, size))
         top = self.get_y()
         self._font(size, bold=True)
-        self.multi_cell(40, size * _POINT * 1.4, self._known(name), align="L", new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(
+            40, size * _POINT * 1.4 * self.size, self._known(name), align="L", new_x="LMARGIN", new_y="NEXT"
+        )
         under = self.get_y()
-        self.set_xy(MARGIN + 42, top)
+        self.set_xy(self.left + 42, top)
         self._font(size)
-        self.multi_cell(WIDTH - 42, size * _POINT * 1.4, self._known(meaning), align="L", new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(
+            self.span - 42,
+            size * _POINT * 1.4 * self.size,
+            self._known(meaning),
+            align="L",
+            new_x="LMARGIN",
+            new_y="NEXT",
+        )
         self.set_y(max(under, self.get_y()) + 0.8)
 
-    def grid(self, grid: Grid, *, size: float = 7, width: float = WIDTH) -> None:
+    def grid(self, grid: Grid, *, size: float = 7, width: float | None = None) -> None:
         """A table; the head is repeated on every page."""
         self._font(size)
         texts = [[self._known(text, 400) for text in row] for row in (grid.heads, *grid.rows)]
@@ -174,10 +216,10 @@ class Paper(FPDF):
         line = TableBordersLayout.HORIZONTAL_LINES
         head = FontFace(emphasis="BOLD", color=_SOFT)
         align = tuple("RIGHT" if number else "LEFT" for number in grid.is_number)
-        widths = self._widths(texts, width)
+        widths = self._widths(texts, width or self.span)
         with self.table(
             col_widths=tuple(widths), width=sum(widths), align="LEFT", text_align=align, borders_layout=line,
-            headings_style=head, line_height=size * _POINT * 1.3, padding=(0.7, _GAP, 0.7, 0), v_align="TOP",
+            headings_style=head, line_height=self._line(size), padding=(0.7, _GAP, 0.7, 0), v_align="TOP",
         ) as table:  # fmt: skip
             for row in texts:
                 cells = table.row()
@@ -210,11 +252,11 @@ class Paper(FPDF):
             self.keep(whole + 4)
             top = self.get_y() + 1
             for at, figure in enumerate(row):
-                self._figure(figure, (MARGIN + at * (width + _BETWEEN), top, width, height))
+                self._figure(figure, (self.left + at * (width + _BETWEEN), top, width, height))
             self.set_y(top + whole + 3)
 
     def _width(self, block: Charts) -> float:
-        return (WIDTH - _BETWEEN * (block.columns - 1)) / block.columns
+        return (self.span - _BETWEEN * (block.columns - 1)) / block.columns
 
     def _row(self, row: Sequence[Figure], width: float) -> tuple[float, float]:
         """The height of the charts of a row, and with what stands below them [mm]."""

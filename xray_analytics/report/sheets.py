@@ -52,7 +52,7 @@ def _lists(found: Portfolio) -> list[Sheet]:
 def _of_tables(document: Document) -> list[Sheet]:
     made = []
     for section in document.sections:
-        for block in section.blocks:
+        for block in section.each():
             if isinstance(block, Table) and block.sheet and block.grid.frame is not None:
                 heads = dict(zip(block.grid.names, block.grid.heads, strict=True))
                 made.append(Sheet(block.sheet, block.grid.frame, heads, section.title))
