@@ -71,8 +71,9 @@ class Service:
     def honest(self, request: Request) -> Any:
         """What the path holds."""
         if request.path == "/requests":
-            code = {"type": "siren", "id": "514673987"}
-            return {"requests": [{"id": i, "code": code, "status": "done"} for i in REQUESTS], "remaining": 0}
+            return {"requests": [_request(i) for i in REQUESTS], "remaining": 0}
+        if request.path.startswith("/requests/"):
+            return _request(request.path.removeprefix("/requests/"))  # flat: the same bytes as in the list
         if request.path == "/reports":
             return {"reports": [{"id": i} for i in self.listed(request.query)], "remaining": 0}
         return self.reports[request.path.removeprefix("/reports/")]
@@ -83,6 +84,10 @@ class Service:
         return [
             i for i, tree in self.reports.items() if (tree["report"]["request"], tree["report"]["source"]) == wanted
         ]
+
+
+def _request(request_id: str) -> dict[str, Any]:
+    return {"id": request_id, "code": {"type": "siren", "id": "514673987"}, "status": "done"}
 
 
 def _everything() -> Iterator[tuple[str, Any]]:
