@@ -15,7 +15,7 @@ FIRST_SOUND = {
     "pyarrow": "14.0.1",  # CVE-2023-47248: a hostile file runs code
     "urllib3": "2.7.0",  # GHSA-2xpw-w6gg-jr37 and three more: decompression bombs, redirects through a proxy
     "requests": "2.32.4",  # CVE-2024-47081: .netrc credentials to another host
-    "starlette": "1.3.1",  # CVE-2025-62727, CVE-2026-48710, CVE-2026-54283: costly ranges, a false host, forms at any size
+    "starlette": "1.3.1",  # CVE-2026-54283: forms of any size; CVE-2026-48710: a false host; and older ones
     "jinja2": "3.1.6",  # CVE-2025-27516: the sandbox is left through a filter
 }
 
