@@ -12,6 +12,7 @@ import pandas as pd
 from ..errors import InputError
 from ..tables import RISK_CLASSES
 from . import frames
+from .counting import Level, at_level, newest
 from .frames import CLASS_COLUMNS, AsOf, Frame
 
 FEWEST_FOR_INTERVALS = 20
@@ -35,7 +36,14 @@ class ClassAgreement:
     kappa_high: float | None
 
 
-def class_agreement(reports: Frame, *, max_gap_days: int = _SIX_MONTHS, as_of: AsOf | None = None) -> ClassAgreement:
+def class_agreement(
+    reports: Frame,
+    *,
+    max_gap_days: int = _SIX_MONTHS,
+    as_of: AsOf | None = None,
+    level: Level = "company",
+    companies: Frame | None = None,
+) -> ClassAgreement:
     """Bank class against financial class of the companies that have both, from reports close in time.
 
     Of each company the newest report of either product is taken. Class 1 is very good, 5 very bad on the bank's scale
@@ -49,6 +57,8 @@ def class_agreement(reports: Frame, *, max_gap_days: int = _SIX_MONTHS, as_of: A
         The most days between the two reports [days]; six months by default.
     as_of
         Versions available later are not seen; by default everything is.
+    level, companies
+        ``"group"``: connected companies count once, as their worst member; needs the table `companies`.
 
     Returns
     -------
@@ -80,14 +90,20 @@ def class_agreement(reports: Frame, *, max_gap_days: int = _SIX_MONTHS, as_of: A
     if max_gap_days < 0:
         raise InputError(f"max_gap_days is {max_gap_days}; give 0 days or more")
     seen = frames.newest_reports(reports, _CLASSES, as_of=as_of)
-    pairs, excluded = _pairs(seen, max_gap_days)
+    sides = [
+        newest(reports, [column], product=product, as_of=as_of, level=level, companies=companies)[0]
+        for product, column in CLASS_COLUMNS.items()
+    ]
+    pairs, excluded = _pairs(
+        [side[["company_id", "created_at", c]] for side, c in zip(sides, _CLASSES, strict=True)], max_gap_days
+    )
     table = np.zeros((len(RISK_CLASSES), len(RISK_CLASSES)), np.int64)
     np.add.at(table, tuple(pairs[column].to_numpy("int64") - 1 for column in _CLASSES), 1)
     grid = pd.MultiIndex.from_product([RISK_CLASSES, RISK_CLASSES], names=_CLASSES).to_frame(index=False)
     counts = grid.astype("Int64").assign(n_companies=table.ravel())
     counts.attrs["base"] = frames.base(
         len(pairs), seen[seen["product"].isin(list(CLASS_COLUMNS))], excluded=excluded, as_of=as_of,
-        filters={"max_gap_days": max_gap_days},
+        filters={"max_gap_days": max_gap_days, **at_level(level)},
     )  # fmt: skip
     kappa, low, high = weighted_kappa(table)
     few = len(pairs) < FEWEST_FOR_INTERVALS
@@ -150,12 +166,8 @@ def weighted_kappa(
     return kappa, max(kappa - reach, -1.0), min(kappa + reach, 1.0)
 
 
-def _pairs(seen: pd.DataFrame, max_gap_days: int) -> tuple[pd.DataFrame, dict[str, int]]:
+def _pairs(sides: list[pd.DataFrame], max_gap_days: int) -> tuple[pd.DataFrame, dict[str, int]]:
     """One row per company with two classes and reports close in time; how many were left out for what."""
-    sides = [
-        frames.newest_of_each_company(seen[seen["product"] == product])[["company_id", "created_at", column]]
-        for product, column in CLASS_COLUMNS.items()
-    ]
     both = sides[0].merge(sides[1], on="company_id", suffixes=("", "_other"))
     both["gap_days"] = (both["created_at"] - both["created_at_other"]).abs().dt.total_seconds() / 86_400
     near = both[both["gap_days"] <= max_gap_days]

@@ -84,57 +84,6 @@ def concentration(
     return result
 
 
-def group_reports(reports: Frame, companies: Frame, *, product: str) -> pd.DataFrame:
-    """One report per group of connected companies: that of its worst member, so that analyses can count groups.
-
-    Of each company the newest report is looked at, of each group the one with the worst class; a group is unrated
-    only if every member is. Ties go to the newest report, then to the largest id.
-
-    Parameters
-    ----------
-    reports
-        The table `reports`.
-    companies
-        The table `companies`; `group_id` is read, and who has none stands alone.
-    product
-        ``"bank"`` or ``"financial"``.
-
-    Returns
-    -------
-    DataFrame
-        Rows for `class_distribution`: the columns it needs, `company_id` holding the group's id (or that of the
-        company that stands alone) and `n_members` the analysed companies behind it. Sorted by `company_id`.
-
-    Raises
-    ------
-    InputError
-        A column is absent or of the wrong type, another product, or a company is twice in `companies`.
-
-    Examples
-    --------
-    >>> day = pd.to_datetime(["2025-01-10", "2025-01-11"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b"], "report_version": 1, "company_id": ["732829320", "356000000"], "product": "bank",
-    ...     "created_at": day, "available_at": day, "is_backfilled": False, "bank_risk_class": [4, 2],
-    ... })
-    >>> companies = pd.DataFrame({"company_id": ["732829320", "356000000"], "group_id": "G"})
-    >>> groups = group_reports(reports, companies, product="bank")
-    >>> groups[["company_id", "bank_risk_class", "n_members"]].values.tolist()
-    [['G', 4, 2]]
-    """
-    column = frames.class_column(product)
-    newest = frames.newest_of_each_company(frames.newest_reports(reports, [column], product=product))
-    newest["company_id"] = _names(newest["company_id"], "group_id", companies)
-    newest["n_members"] = newest.groupby("company_id")["report_id"].transform("size").astype("int64")
-    newest["worst"] = newest[column].fillna(0)
-    worst = newest.sort_values(["company_id", "worst", "created_at", "report_id"]).drop_duplicates(
-        "company_id", keep="last"
-    )
-    for name in ("created_at", "available_at"):
-        worst[name] = worst[name].dt.tz_localize("UTC")
-    return worst.drop(columns="worst").reset_index(drop=True)
-
-
 @dataclass(frozen=True)
 class Drawn:
     """What was owed on one day: `company_id` and `drawn` (above 0), what was left out, and the day (null: no row)."""

@@ -144,8 +144,8 @@ def settled_entries(
     """
     versions = _versions(reports, as_of)
     start, end = (nw.col(name) for name in _PERIOD)
-    length = (end - start).dt.total_minutes()
-    versions = versions.with_columns(is_span=(length > 0) & (length <= _LONGEST * 24 * 60))
+    is_span = (end > start) & (end <= start.dt.offset_by(f"{_LONGEST}d"))
+    versions = versions.with_columns(is_span=is_span)
     carried = ("company_id", "created_at", "is_span", *_PERIOD)
     rows = frames.of_reports(transactions, TRANSACTIONS, ("booked_date", "amount", *columns), versions, carried)
     day = nw.col("booked_date").dt.truncate("1d")

@@ -16,9 +16,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InputError
-from ..tables import BANK_FLAG_CRITERIA, REPORTS
+from ..tables import BANK_FLAG_CRITERIA, COMPANIES, REPORTS
 from . import frames
+from .counting import with_companies
 from .frames import Frame
+
+__all__ = [
+    "GRADE_LIMITS", "GRADE_SHARES", "SENTIMENTS", "criterion_conflicts", "criterion_cooccurrence",
+    "criterion_prevalence", "criterion_profile",
+]  # fmt: skip
 
 SENTIMENTS = ("good", "neutral", "bad")
 # Documented: A is better than 90 % of the benchmark, B than 70 %, C than 50 %, D than 20 %, E less. Which side an
@@ -29,7 +35,9 @@ GRADE_SHARES = {"a": 0.10, "b": 0.20, "c": 0.20, "d": 0.30, "e": 0.20}
 Counts = npt.NDArray[np.int64]
 
 
-def criterion_prevalence(criteria: Frame, reports: Frame, *, by: str = "bank_risk_class") -> pd.DataFrame:
+def criterion_prevalence(
+    criteria: Frame, reports: Frame, *, by: str = "bank_risk_class", companies: Frame | None = None
+) -> pd.DataFrame:
     """How often each criterion is good, neutral or bad, by risk class; from the newest bank report of each company.
 
     Parameters
@@ -39,7 +47,9 @@ def criterion_prevalence(criteria: Frame, reports: Frame, *, by: str = "bank_ris
     reports
         The table `reports`, of the same snapshot and engine.
     by
-        A column of `reports` to split by; null is a group of its own (by class: the unrated).
+        A column of `reports`, or of `companies`, to split by; null is a group of its own (by class: the unrated).
+    companies
+        The table `companies`, needed where `by` is one of its columns.
 
     Returns
     -------
@@ -68,9 +78,13 @@ def criterion_prevalence(criteria: Frame, reports: Frame, *, by: str = "bank_ris
     >>> criterion_prevalence(criteria, reports)[["sentiment", "n_companies", "share_ratio"]].values.tolist()
     [['good', 1, 0.5], ['neutral', 0, 0.0], ['bad', 1, 0.5]]
     """
+    reports = with_companies(reports, companies, [by])
     rows = _newest(criteria, reports, ["sentiment"], [by])
     found = frames.collect(
-        rows.group_by("criterion", by, "sentiment").agg(nw.len().alias("n_companies")), BANK_FLAG_CRITERIA, REPORTS
+        rows.group_by("criterion", by, "sentiment").agg(nw.len().alias("n_companies")),
+        BANK_FLAG_CRITERIA,
+        REPORTS,
+        COMPANIES,
     )
     assessed = found.groupby(["criterion", by], dropna=False)["n_companies"].sum().rename("n_assessed").reset_index()
     said = [*SENTIMENTS, *sorted(set(found["sentiment"].dropna()) - set(SENTIMENTS)), None]

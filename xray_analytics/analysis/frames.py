@@ -19,7 +19,7 @@ from narwhals.stable.v2.typing import IntoFrame
 from .. import engine
 from ..errors import InputError
 from ..schema import Column, Table
-from ..tables import REPORTS
+from ..tables import COMPANIES, REPORTS
 
 Frame: TypeAlias = IntoFrame
 AsOf: TypeAlias = str | date | datetime
@@ -165,7 +165,7 @@ def newest_reports(
     reports: Frame, columns: Sequence[str] = (), *, product: str | None = None, as_of: AsOf | None = None
 ) -> pd.DataFrame:
     """One row per report, oldest first, ties by id: `newest_versions` in pandas."""
-    frame = collect(newest_versions(reports, columns, product=product, as_of=as_of), REPORTS)
+    frame = collect(newest_versions(reports, columns, product=product, as_of=as_of), REPORTS, COMPANIES)
     return frame.sort_values(["created_at", "report_id"], ignore_index=True)
 
 

@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..schema import Column, Table
 from ..tables import COMPANY_KEY, REPORTS, RISK_CLASSES
 from . import frames
+from .counting import By, Level, at_level, columns_of, newest, with_companies
 from .endings import ENDED, ENDINGS, endings
 from .frames import AsOf, Frame
 
@@ -46,8 +47,15 @@ TRANSITIONS = Table(
 )
 
 
-def transition_table(
-    reports: Frame, *, product: str, as_of: AsOf, horizon_months: int = 12, endings: Frame | None = None
+def transition_table(  # noqa: PLR0913 - the cohorts, what ended them, and what counts as one
+    reports: Frame,
+    *,
+    product: str,
+    as_of: AsOf,
+    horizon_months: int = 12,
+    endings: Frame | None = None,
+    level: Level = "company",
+    companies: Frame | None = None,
 ) -> pd.DataFrame:
     """Each company of each cohort: its class, and what had become of it one horizon later.
 
@@ -67,6 +75,9 @@ def transition_table(
         Length of a horizon [months].
     endings
         The result of `endings`; without it nobody is closed or defaulted, and many who are will be *not refreshed*.
+    level, companies
+        ``"group"``: connected companies count once, as their worst member; needs the table `companies`. Not with
+        `endings`, which are of companies.
 
     Returns
     -------
@@ -98,12 +109,15 @@ def transition_table(
     frames.class_column(product)
     if horizon_months < 1:
         raise InputError(f"horizon_months is {horizon_months}; give at least one month")
+    if level == "group" and endings is not None:
+        raise InputError("level='group' and endings do not go together: closed and defaulted are said of companies")
     seen = frames.newest_reports(reports, product=product, as_of=as_of)
     spells = frames.typed(pd.DataFrame(), ENDINGS)
     if endings is not None:
         spells = frames.collect(frames.scan(endings, ENDINGS, ENDINGS.names), ENDINGS)
     edges = _edges(_first_day(reports, product), as_of, horizon_months)
-    windows = [_window(reports, product, *window) for window in pairwise(edges)]
+    counted: dict[str, Any] = {"level": level, "companies": companies}
+    windows = [_window(reports, product, *window, **counted) for window in pairwise(edges)]
     cohorts = [_cohort(before, after, spells) for before, after in pairwise(windows)]
     empty = frames.typed(pd.DataFrame(), TRANSITIONS)
     table = pd.concat([empty, *(part for part, _ in cohorts)]).sort_values(
@@ -112,26 +126,39 @@ def transition_table(
     result = frames.typed(table, TRANSITIONS)
     reasons = ("stale", "already_defaulted", "already_closed")
     excluded = {reason: sum(counts[reason] for _, counts in cohorts) for reason in reasons}
-    filters = {"product": product, "horizon_months": horizon_months, "endings": endings is not None}
+    filters = {"product": product, "horizon_months": horizon_months, "endings": endings is not None, **at_level(level)}
     result.attrs["base"] = frames.base(len(result), seen, excluded=excluded, as_of=as_of, filters=filters)
     return result
 
 
-def migration_matrix(
-    reports: Frame, *, product: str, as_of: AsOf, horizon_months: int = 12, endings: Frame | None = None
+def migration_matrix(  # noqa: PLR0913 - as transition_table
+    reports: Frame,
+    *,
+    product: str,
+    as_of: AsOf,
+    horizon_months: int = 12,
+    endings: Frame | None = None,
+    by: By = None,
+    level: Level = "company",
+    companies: Frame | None = None,
 ) -> pd.DataFrame:
     """How many companies of each class were in which state one horizon later, over all cohorts of `transition_table`.
 
     Parameters
     ----------
-    reports, product, as_of, horizon_months, endings
+    reports, product, as_of, horizon_months, endings, level
         As in `transition_table`.
+    by
+        Columns of `reports`, or of `companies`, to split by, as of the report behind the from-class; a missing value
+        is a group of its own.
+    companies
+        The table `companies`, needed for its columns in `by` and for the groups.
 
     Returns
     -------
     DataFrame
-        `from_class` (1 very good … 5 very bad, then null for unrated), `to_state` (1–5, unrated, not_refreshed, and
-        with `endings` closed and defaulted; all present, in that order), `n` (companies, once per cohort),
+        `by…`, `from_class` (1 very good … 5 very bad, then null for unrated), `to_state` (1–5, unrated, not_refreshed,
+        and with `endings` closed and defaulted; all present, in that order), `n` (companies, once per cohort),
         `share_ratio` (0–1, of the from-class; null where it is empty). The base is that of `transition_table`.
 
     Raises
@@ -145,8 +172,28 @@ def migration_matrix(
     >>> migration_matrix(tables.REPORTS.empty(), product="bank", as_of="2025-12-31")["n"].sum()
     np.int64(0)
     """
-    moves = transition_table(reports, product=product, as_of=as_of, horizon_months=horizon_months, endings=endings)
-    states = [state for state in STATES if endings is not None or state not in ENDED]
+    groups = columns_of(by)
+    moves = transition_table(
+        reports, product=product, as_of=as_of, horizon_months=horizon_months, endings=endings, level=level,
+        companies=companies,
+    )  # fmt: skip
+    base = moves.attrs["base"]
+    if not groups:
+        table = _counted(moves, groups, endings is not None)
+    else:
+        known = frames.newest_reports(with_companies(reports, companies, groups), groups, product=product, as_of=as_of)
+        known = known.rename(columns={"report_id": "from_report_id"})[["from_report_id", *groups]]
+        split = moves.merge(known, on="from_report_id", how="left")
+        tables = [_counted(rows, groups, endings is not None) for _, rows in split.groupby(groups, dropna=False)]
+        table = pd.concat(tables or [_counted(split, groups, endings is not None).head(0)], ignore_index=True)
+        base = base | {"filters": base["filters"] | {"by": groups}}
+    table.attrs["base"] = base
+    return table
+
+
+def _counted(moves: pd.DataFrame, groups: list[str], with_endings: bool) -> pd.DataFrame:
+    """The matrix of some moves, with the columns of the group that they all share."""
+    states = [state for state in STATES if with_endings or state not in ENDED]
     origins = [*RISK_CLASSES, 0]
     grid = pd.MultiIndex.from_product([origins, states], names=["from_class", "to_state"])
     counts = moves.assign(from_class=moves["from_class"].fillna(0)).groupby(["from_class", "to_state"]).size()
@@ -155,7 +202,9 @@ def migration_matrix(
     table["share_ratio"] = (table["n"] / total.where(total > 0)).astype("float64")
     table["from_class"] = table["from_class"].astype("Int64").mask(lambda origin: origin == 0)
     table = table.astype({"to_state": "string", "n": "int64"})
-    table.attrs["base"] = moves.attrs["base"]
+    for name in reversed(groups):
+        value = moves[name].iloc[0] if len(moves) else None
+        table.insert(0, name, pd.Series([value] * len(table), dtype=moves[name].dtype))
     return table
 
 
@@ -241,12 +290,12 @@ def _edges(first: pd.Timestamp, as_of: AsOf, horizon_months: int) -> list[pd.Tim
     return edges[::-1]
 
 
-def _window(reports: Frame, product: str, start: pd.Timestamp, end: pd.Timestamp) -> _Window:
+def _window(reports: Frame, product: str, start: pd.Timestamp, end: pd.Timestamp, **counted: Any) -> _Window:
     column = frames.class_column(product)
-    newest = frames.newest_of_each_company(frames.newest_reports(reports, [column], product=product, as_of=end))
-    fresh = newest[newest["created_at"] > start]
+    found, _ = newest(reports, [column], product=product, as_of=end, **counted)
+    fresh = found[found["created_at"] > start]
     table = fresh[["company_id", "report_id", column]].set_axis(["company_id", "report_id", "risk_class"], axis=1)
-    return _Window(start, end, table, len(newest) - len(fresh))
+    return _Window(start, end, table, len(found) - len(fresh))
 
 
 def _cohort(before: _Window, after: _Window, spells: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError
 from ..tables import RISK_CLASSES
 from . import frames
+from .counting import Level, at_level, newest
 from .frames import AsOf, Frame
 
 STEPS = ("stock_start", "new", "newly_rated", "upgraded", "downgraded", "newly_unrated", "gone", "stock_end")
@@ -15,8 +18,15 @@ _UNRATED = 0  # the cell of companies without a class
 _CELLS = (*RISK_CLASSES, _UNRATED)
 
 
-def movement(
-    reports: Frame, *, product: str, start: AsOf, end: AsOf, max_age_months: int | None = None
+def movement(  # noqa: PLR0913 - two days, and what counts as one
+    reports: Frame,
+    *,
+    product: str,
+    start: AsOf,
+    end: AsOf,
+    max_age_months: int | None = None,
+    level: Level = "company",
+    companies: Frame | None = None,
 ) -> pd.DataFrame:
     """From the stock of one day to the stock of another: who came, moved and went, by risk class.
 
@@ -33,6 +43,8 @@ def movement(
     max_age_months
         A company is in the stock while its newest report was created no longer ago than this. Without it a report
         never expires, and nobody is gone.
+    level, companies
+        ``"group"``: connected companies count once, as their worst member; needs the table `companies`.
 
     Returns
     -------
@@ -67,23 +79,24 @@ def movement(
     if max_age_months is not None and max_age_months < 1:
         raise InputError(f"max_age_months is {max_age_months}; give at least one month, or nothing")
     seen = frames.newest_reports(reports, product=product, as_of=end)
-    before, after = (_stock(reports, product, moment, max_age_months) for moment in (start, end))
+    before, after = (
+        _stock(reports, product, moment, max_age_months, level=level, companies=companies) for moment in (start, end)
+    )
     both = before.merge(after, on="company_id", how="outer", suffixes=("_from", "_to"))
     result = _steps(both.assign(step=_step(both["cell_from"].to_numpy(), both["cell_to"].to_numpy())))
     days = {"start": str(frames.day(start).date()), "end": str(frames.day(end).date())}
-    filters = {"product": product, **days, "max_age_months": max_age_months}
+    filters = {"product": product, **days, "max_age_months": max_age_months, **at_level(level)}
     result.attrs["base"] = frames.base(len(both), seen, as_of=end, filters=filters)
     return result
 
 
-def _stock(reports: Frame, product: str, moment: AsOf, max_age_months: int | None) -> pd.DataFrame:
+def _stock(reports: Frame, product: str, moment: AsOf, max_age_months: int | None, **counted: Any) -> pd.DataFrame:
     """The companies of one day and the cell of each, as float64."""
-    column = frames.class_column(product)
-    newest = frames.newest_of_each_company(frames.newest_reports(reports, [column], product=product, as_of=moment))
+    column, after = frames.class_column(product), None
     if max_age_months is not None:
-        oldest = pd.Timestamp(frames.instant(moment)).tz_localize(None) - pd.DateOffset(months=max_age_months)
-        newest = newest[newest["created_at"] > oldest]
-    return newest[["company_id"]].assign(cell=newest[column].fillna(_UNRATED).astype("float64"))
+        after = pd.Timestamp(frames.instant(moment)).tz_localize(None) - pd.DateOffset(months=max_age_months)
+    found, _ = newest(reports, [column], product=product, as_of=moment, created_after=after, **counted)
+    return found[["company_id"]].assign(cell=found[column].fillna(_UNRATED).astype("float64"))
 
 
 def _step(old: np.ndarray, new: np.ndarray) -> np.ndarray:

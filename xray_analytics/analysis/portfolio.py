@@ -19,7 +19,8 @@ from ..errors import InputError
 from ..tables import REPORTS, RISK_CLASSES
 from . import frames
 from .agreement import class_agreement
-from .concentration import concentration, drawn_on, group_reports
+from .concentration import concentration
+from .counting import By, Level, Weight, at_level, columns_of, drawn_by_company, group_reports, newest, with_companies
 from .disclosure import suppressed
 from .frames import CLASS_COLUMNS, AsOf, Frame, class_column
 from .movement import movement
@@ -35,43 +36,50 @@ DEFAULT_EDGES = {
     "data_sanity_pct": tuple(range(0, 101, 10)),
     "default_probability": (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1),
 }
+_OVER_TIME = ("period", "measure", "risk_class", "n_companies", "share_ratio")
 _UNRATED = 0  # the cell of companies without a class
 _CLASSES = pd.DataFrame(
     {"cell": [*RISK_CLASSES, _UNRATED], "risk_class": pd.array([*RISK_CLASSES, None], dtype="Int64")}
 )
 
 
-def class_distribution(
+def class_distribution(  # noqa: PLR0913 - what is counted, by what, and with what weight
     reports: Frame,
     *,
     product: str,
-    by: str | Sequence[str] | None = None,
-    weight: Literal["company", "exposure"] = "company",
+    by: By = None,
+    weight: Weight = "company",
     exposures: Frame | None = None,
+    level: Level = "company",
+    companies: Frame | None = None,
 ) -> pd.DataFrame:
     """Companies by risk class, from the newest report of each.
 
     Parameters
     ----------
     reports
-        The table `reports` (or more columns, such as those of `companies` joined on `company_id`).
+        The table `reports`.
     product
         ``"bank"`` or ``"financial"``: the two have different scales and are never mixed.
     by
-        Columns of `reports` to split by; a missing value is a group of its own.
+        Columns of `reports`, or of `companies`, to split by; a missing value is a group of its own.
     weight
         What `share_ratio` is a share of: companies, or the amount drawn.
     exposures
         The table `exposures`, needed for ``weight="exposure"``: amounts drawn on its newest day, not what is merely
         committed; a company without a row on that day owes nothing.
+    level
+        ``"company"``, or ``"group"``: connected companies (`group_id`) count once, as their worst member.
+    companies
+        The table `companies`, needed for its columns in `by` and for the groups.
 
     Returns
     -------
     DataFrame
-        `by…`, `risk_class` (1 very good … 5 very bad, all present; null is unrated, last), `n_companies`, with
-        exposure `drawn` [currency, major units], and `share_ratio` (0–1, of the group including the unrated;
-        null in an empty group). Sorted by group, then class. ``attrs["base"]``: companies used; reports without
-        a company and, by exposure, companies without one are excluded and counted. An empty table gives six
+        `by…`, `risk_class` (1 very good … 5 very bad, all present; null is unrated, last), `n_companies`
+        (or groups), with exposure `drawn` [currency, major units], and `share_ratio` (0–1, of the group including the
+        unrated; null in an empty group). Sorted by group, then class. ``attrs["base"]``: companies used; reports
+        without a company and, by exposure, companies without one are excluded and counted. An empty table gives six
         rows of 0. `suppressed` hides small cells; charts and reports write no percentage
         of fewer than 20 companies.
 
@@ -92,26 +100,27 @@ def class_distribution(
     >>> class_distribution(reports, product="bank").to_dict("list")["n_companies"]
     [0, 0, 1, 0, 0, 1]
     """
-    groups, column = _columns(by), class_column(product)
-    seen = frames.newest_reports(reports, [column, *groups], product=product)
-    companies = frames.newest_of_each_company(seen)
-    companies["cell"] = companies[column].fillna(_UNRATED).astype("int64")
-    excluded = {}
-    if weight == "exposure":
-        drawn = companies["company_id"].map(_drawn(exposures)).astype("float64")
-        excluded["no_exposure"] = int(drawn.isna().sum())
-        companies = companies.assign(drawn=drawn)[drawn.notna()]
-    elif weight != "company":
-        raise InputError(f"weight is {weight!r}; choose 'company' or 'exposure'")
-    result = _tabulate(companies, _CLASSES, groups)
-    result.attrs["base"] = frames.base(
-        len(companies), seen, excluded=excluded, filters={"product": product, "by": groups, "weight": weight}
-    )
+    groups, column = columns_of(by), class_column(product)
+    drawn = drawn_by_company(weight, exposures)
+    found, seen = newest(
+        reports, [column], product=product, by=groups, level=level, companies=companies, drawn=drawn
+    )  # fmt: skip
+    found, excluded = _with_weight(found.assign(cell=found[column].fillna(_UNRATED).astype("int64")))
+    result = _tabulate(found, _CLASSES, groups)
+    filters = {"product": product, "by": groups, "weight": weight, **at_level(level)}
+    result.attrs["base"] = frames.base(len(found), seen, excluded=excluded, filters=filters)
     return result
 
 
-def value_distribution(
-    reports: Frame, *, column: str, edges: Sequence[float] | None = None, by: str | Sequence[str] | None = None
+def value_distribution(  # noqa: PLR0913 - what is counted, by what, and with what weight
+    reports: Frame,
+    *,
+    column: str,
+    edges: Sequence[float] | None = None,
+    by: By = None,
+    weight: Weight = "company",
+    exposures: Frame | None = None,
+    companies: Frame | None = None,
 ) -> pd.DataFrame:
     """Companies by score, probability of default or data sanity, from the newest report of each.
 
@@ -127,14 +136,18 @@ def value_distribution(
         By default ten equal bins for data sanity, bins that widen upwards for the probability, and ten equal
         bins from the smallest to the largest score.
     by
-        Columns of `reports` to split by; all groups share the bins.
+        Columns of `reports`, or of `companies`, to split by; all groups share the bins.
+    weight, exposures
+        As in `class_distribution`.
+    companies
+        The table `companies`, needed for its columns in `by`.
 
     Returns
     -------
     DataFrame
-        `by…`, `low`, `high` (float64; both null is *no value*, last), `n_companies`, `share_ratio` (0–1, of the
-        group including those without a value). ``attrs["base"]`` counts the values outside the edges: they are
-        in no row.
+        `by…`, `low`, `high` (float64; both null is *no value*, last), `n_companies`, with exposure `drawn` [currency,
+        major units], `share_ratio` (0–1, of the group including those without a value). ``attrs["base"]`` counts the
+        values outside the edges: they are in no row.
 
     Raises
     ------
@@ -154,26 +167,34 @@ def value_distribution(
     """
     if column not in VALUE_PRODUCTS:
         raise InputError(f"column is {column!r}; choose one of {', '.join(VALUE_PRODUCTS)}")
-    groups, product = _columns(by), VALUE_PRODUCTS[column]
-    seen = frames.newest_reports(reports, [column, *groups], product=product)
-    companies = frames.newest_of_each_company(seen)
-    values = companies[column].to_numpy()
+    groups, product = columns_of(by), VALUE_PRODUCTS[column]
+    drawn = drawn_by_company(weight, exposures)
+    found, seen = newest(reports, [column], product=product, by=groups, companies=companies, drawn=drawn)
+    found, excluded = _with_weight(found)
+    values = found[column].to_numpy()
     bounds = _edges(column, edges, values)
     n_bins = max(len(bounds) - 1, 0)
-    companies["cell"] = _bins(values, bounds)
-    inside = companies[companies["cell"] >= 0]
+    found["cell"] = _bins(values, bounds)
+    inside = found[found["cell"] >= 0]
     cells = pd.DataFrame({"cell": range(n_bins + 1), "low": [*bounds[:-1], np.nan], "high": [*bounds[1:], np.nan]})
     result = _tabulate(inside, cells, groups)
     result.attrs["base"] = frames.base(
         len(inside),
         seen,
-        excluded={"outside_edges": len(companies) - len(inside)},
-        filters={"product": product, "column": column, "by": groups},
+        excluded={"outside_edges": len(found) - len(inside), **excluded},
+        filters={"product": product, "column": column, "by": groups, "weight": weight},
     )
     return result
 
 
-def class_over_time(reports: Frame, *, product: str, freq: Literal["month", "quarter"] = "month") -> pd.DataFrame:
+def class_over_time(
+    reports: Frame,
+    *,
+    product: str,
+    freq: Literal["month", "quarter"] = "month",
+    by: By = None,
+    companies: Frame | None = None,
+) -> pd.DataFrame:
     """Companies by risk class at each period end, and those analysed for the first time, apart.
 
     The date of a report is its creation (UTC). A report counts with its newest version from the day it was
@@ -187,11 +208,16 @@ def class_over_time(reports: Frame, *, product: str, freq: Literal["month", "qua
         ``"bank"`` or ``"financial"``.
     freq
         ``"month"`` or ``"quarter"``.
+    by
+        Columns of `reports`, or of `companies`, to split by: a company counts where its reports say; one that changes
+        sides is in both stocks. A missing value is a group of its own.
+    companies
+        The table `companies`, needed for its columns in `by`.
 
     Returns
     -------
     DataFrame
-        `period_end` (calendar day), `measure` (``"stock"``: the newest report of each company by that day,
+        `by…`, `period_end` (calendar day), `measure` (``"stock"``: the newest report of each company by that day,
         however old; ``"new"``: companies whose first report falls into the period, with their newest report of
         it), `risk_class` (1 very good … 5 very bad, then null for unrated), `n_companies`, `share_ratio` (0–1,
         of the measure and period). Every period from the first report to the last, no row for an empty table.
@@ -215,19 +241,20 @@ def class_over_time(reports: Frame, *, product: str, freq: Literal["month", "qua
     """
     if freq not in ("month", "quarter"):
         raise InputError(f"freq is {freq!r}; choose 'month' or 'quarter'")
-    column = class_column(product)
-    seen = frames.newest_reports(reports, [column], product=product)
+    groups, column = columns_of(by), class_column(product)
+    seen = frames.newest_reports(with_companies(reports, companies, groups), [column, *groups], product=product)
     known = seen[seen["company_id"].notna()]
     months = 1 if freq == "month" else 3
     number = (known["created_at"].dt.year * 12 + known["created_at"].dt.month - 1) // months
     first, last = (int(number.min()), int(number.max())) if len(known) else (0, -1)
     known = known.assign(period=number - first, cell=known[column].fillna(_UNRATED).astype("int64"))
-    result = _over_time(known, last - first + 1)
+    result = _over_time_by(known, groups, last - first + 1)
     next_month = (result.pop("period") + first + 1) * months  # counted from year 0
     ends = (next_month - 1970 * 12).to_numpy().astype("datetime64[M]").astype("datetime64[D]") - 1
     result.insert(0, "period_end", ends.astype("datetime64[us]"))
+    result = result[[*groups, *result.columns.drop(groups)]].astype({name: known[name].dtype for name in groups})
     n_companies = known["company_id"].nunique()
-    result.attrs["base"] = frames.base(n_companies, seen, filters={"product": product, "freq": freq})
+    result.attrs["base"] = frames.base(n_companies, seen, filters={"product": product, "freq": freq, "by": groups})
     return result
 
 
@@ -275,15 +302,12 @@ def summary(reports: Frame, *, as_of: AsOf | None = None) -> pd.DataFrame:
     return result
 
 
-def _columns(by: str | Sequence[str] | None) -> list[str]:
-    return [by] if isinstance(by, str) else list(by or ())
-
-
-def _drawn(exposures: Frame | None) -> pd.Series[Any]:
-    """The amount drawn per company on the newest day of the exposures."""
-    if exposures is None:
-        raise InputError("weight='exposure' needs the table exposures; pass it as exposures=")
-    return drawn_on(exposures).amounts.set_index("company_id")["drawn"]
+def _with_weight(found: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """By exposure those who owe something, and how many do not."""
+    if "drawn" not in found:
+        return found, {}
+    owing = found[found["drawn"].notna()]
+    return owing.reset_index(drop=True), {"no_exposure": len(found) - len(owing)}
 
 
 def _tabulate(companies: pd.DataFrame, cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -316,6 +340,18 @@ def _bins(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     if n_bins:
         cell = np.where(values == bounds[-1], n_bins - 1, np.where(cell >= n_bins, -1, cell))
     return np.where(np.isnan(values), n_bins, cell)
+
+
+def _over_time_by(reports: pd.DataFrame, groups: list[str], n_periods: int) -> pd.DataFrame:
+    if not groups:
+        return _over_time(reports, n_periods)
+    tables = [_over_time(reports.head(0), 0).reindex(columns=[*_OVER_TIME, *groups])]
+    for _, rows in reports.groupby(groups, dropna=False):
+        table = _over_time(rows, n_periods)
+        for name in groups:
+            table[name] = pd.Series([rows[name].iloc[0]] * len(table), dtype=rows[name].dtype)
+        tables.append(table)
+    return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
 def _over_time(reports: pd.DataFrame, n_periods: int) -> pd.DataFrame:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..tables import FINANCIAL_RATIOS, REPORTS, REQUEST_NOTES
+from ..tables import COMPANIES, FINANCIAL_RATIOS, REPORTS, REQUEST_NOTES
 from . import frames
+from .counting import with_companies
 from .declared import VAT_RATES, declared_vs_banked
 from .frames import Frame
 
@@ -42,7 +43,9 @@ _DENOMINATORS = {"net_income + amortization_depreciation": "cash_earnings"}
 NOTES = tuple(column.name.removesuffix("_cents") for column in REQUEST_NOTES.columns if column.name.endswith("_cents"))
 
 
-def ratio_quantiles(ratios: Frame, reports: Frame, *, by: str = "financial_risk_class") -> pd.DataFrame:
+def ratio_quantiles(
+    ratios: Frame, reports: Frame, *, by: str = "financial_risk_class", companies: Frame | None = None
+) -> pd.DataFrame:
     """The spread of each ratio by class, from the newest financial report of each company.
 
     Parameters
@@ -52,7 +55,9 @@ def ratio_quantiles(ratios: Frame, reports: Frame, *, by: str = "financial_risk_
     reports
         The table `reports`, of the same snapshot and engine.
     by
-        A column of `reports` to split by; null is a group of its own (by class: the unrated).
+        A column of `reports`, or of `companies`, to split by; null is a group of its own (by class: the unrated).
+    companies
+        The table `companies`, needed where `by` is one of its columns.
 
     Returns
     -------
@@ -81,21 +86,22 @@ def ratio_quantiles(ratios: Frame, reports: Frame, *, by: str = "financial_risk_
     >>> ratio_quantiles(ratios, reports)[["n", "n_missing", "p50"]].values.tolist()
     [[2.0, 1.0, 0.2]]
     """
+    reports = with_companies(reports, companies, [by])
     newest = frames.newest_of_companies(reports, [by], product="financial")
     rows = frames.of_reports(ratios, FINANCIAL_RATIOS, ["criterion", "value"], newest, ["company_id", by])
-    table = frames.collect(rows, FINANCIAL_RATIOS, REPORTS)
+    table = frames.collect(rows, FINANCIAL_RATIOS, REPORTS, COMPANIES)
     if table.duplicated(["company_id", "criterion"]).any():
         raise InputError("financial_ratios holds a criterion of a report twice; give the rows of one snapshot")
     numbers = table[table["value"].notna()]
-    companies = frames.collect(newest.select("company_id", by), REPORTS)
-    sizes = companies.groupby(by, dropna=False).size().rename("n_group").reset_index()
+    found = frames.collect(newest.select("company_id", by), REPORTS, COMPANIES)
+    sizes = found.groupby(by, dropna=False).size().rename("n_group").reset_index()
     grid = pd.DataFrame({"criterion": sorted(numbers["criterion"].unique())}, dtype="string").merge(sizes, how="cross")
     spread = _spread(numbers, ["criterion", by])
     result = grid.merge(spread, how="left", on=["criterion", by]).fillna({"n": 0}).astype({"n": "int64"})
     result.insert(3, "n_missing", result.pop("n_group") - result["n"])
     result = result[["criterion", by, "n", "n_missing", *_QUANTILES]].sort_values(["criterion", by], ignore_index=True)
     seen = frames.newest_reports(reports, product="financial")
-    result.attrs["base"] = frames.base(len(companies), seen, filters={"by": by})
+    result.attrs["base"] = frames.base(len(found), seen, filters={"by": by})
     return result
 
 
