@@ -72,7 +72,8 @@ def features(
     Raises
     ------
     InputError
-        A table or column is absent or of the wrong type, or the clock is not that of the observations.
+        A table or column is absent or of the wrong type, there are no observations, or a company is there twice on a
+        day, or the clock is not that of the observations.
 
     Examples
     --------
@@ -94,7 +95,8 @@ def features(
     given = known.read({name: tables[name] for name in FEATURE_TABLES if name in tables})
     rows = _rows(observations)
     reports = given["reports"].assign(known_at=known.known_at(given["reports"], clock, lag))
-    reports["created_at"] = reports["created_at"].fillna(reports["known_at"])
+    available = "available_at" if "available_at" in reports else "known_at"
+    reports["created_at"] = reports["created_at"].fillna(reports[available])
     dated: Dated = [(day, part, _seen(reports, day, part)) for day, part in _by_day(rows)]
     bank, financial = (_newest(dated, product) for product in _HEADLINES)
     blocks = [
@@ -130,6 +132,8 @@ def _rows(observations: pd.DataFrame) -> pd.DataFrame:
     rows = observations[_KEY].reset_index(drop=True)
     if rows.duplicated().any():
         raise InputError("the observations hold a company twice on one day; give each once")
+    if rows.empty:
+        raise InputError("there are no observations; give the result of backtest.observations")
     rows.attrs = {}  # pandas copies them with every step
     return rows.astype({"company_id": "string", "as_of_date": "datetime64[us]"})
 
@@ -147,8 +151,8 @@ def _seen(reports: pd.DataFrame, day: pd.Timestamp, rows: pd.DataFrame) -> pd.Da
 
 def _newest(dated: Dated, product: str) -> pd.DataFrame:
     """The newest report of each row's company, on the index of the rows; rows without one are absent."""
-    parts = [_of_rows(part, frames.newest_of_each_company(seen[seen["product"] == product])) for _, part, seen in dated]
-    return pd.concat(parts) if parts else pd.DataFrame()
+    newest = ((part, frames.newest_of_each_company(seen[seen["product"] == product])) for _, part, seen in dated)
+    return pd.concat([_of_rows(part, companies) for part, companies in newest])
 
 
 def _of_rows(rows: pd.DataFrame, companies: pd.DataFrame) -> pd.DataFrame:
