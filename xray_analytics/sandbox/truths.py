@@ -39,7 +39,7 @@ class SelectiveAcceptance:
 class EarlyRepayments:
     """Some loans are repaid before they mature: exposure ends early without a default."""
 
-    found_by: ClassVar[tuple[str, ...]] = ("loans", "migration.endings")
+    found_by: ClassVar[tuple[str, ...]] = ("loans", "migration.endings", "validation.vintage_curves")
     share: float = 0.25  # of the loans of companies that do not default
     first_day: int = 150  # earliest and latest day after origination
     last_day: int = 1500
@@ -83,7 +83,7 @@ class Cures:
 class StoppedUploads:
     """Many companies stop uploading months before they default: missing news is bad news."""
 
-    found_by: ClassVar[tuple[str, ...]] = ("migration.transition_table", "monitoring.watch_list")
+    found_by: ClassVar[tuple[str, ...]] = ("migration.transition_table", "outcomes")
     share: float = 0.6  # of the companies that default
     first_months: int = 3  # fewest and most months before the default
     last_months: int = 7
@@ -114,10 +114,10 @@ class LoanStacking:
     """Many companies draw on a new lender in the months before they default."""
 
     found_by: ClassVar[tuple[str, ...]] = ("monitoring.watch_list", "monitoring.precision", "cashflow.recurring")
-    share: float = 0.6  # of the companies that default
+    share: float = 0.7  # of the companies that default
     share_of_others: float = 0.02  # of those that do not, over the whole history
-    first_months: int = 8  # fewest and most months before the default
-    last_months: int = 11
+    first_months: int = 10  # fewest and most months before the default
+    last_months: int = 14
     instalment_ratio: float = 0.05  # of a month's turnover
     n_instalments: int = 24
 
@@ -140,13 +140,13 @@ class UselessCriterion:
 
 @dataclass(frozen=True)
 class UnderstatedProbability:
-    """The probability of default of the Financial X-Ray is too low by one factor, seen from the last year-end but one.
+    """The probability of default of the Financial X-Ray is too low by one factor, as of a year before the end.
 
-    Counted from the day of each report the first months of a company count more, in which the downturn is not yet.
+    Counted from the day of each report it seems less: more of those years lie before the downturn.
     """
 
-    found_by: ClassVar[tuple[str, ...]] = ("reports and outcomes: defaults of a year / sum of the probabilities",)
-    factor: float = 1.5  # defaults within twelve months / sum of probabilities
+    found_by: ClassVar[tuple[str, ...]] = ("backtest.observations", "validation.calibration_table")
+    factor: float = 1.5  # defaults within twelve months / sum of the probabilities
 
 
 @dataclass(frozen=True)
