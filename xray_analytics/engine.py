@@ -48,6 +48,7 @@ def connect_duckdb(
     except duckdb.Error as error:
         raise InputError(f"DuckDB did not start with {wanted}: {_first_line(error)}") from None
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    connection.execute("SET parquet_metadata_cache = true")  # parts never change, and each step of a question asks
     if directory is not None:
         seen = f"{sql_text(str(directory))}, {sql_path(directory)}"  # DuckDB checks a pattern and the file it finds
         connection.execute(f"SET allowed_directories = [{seen}]")
