@@ -189,6 +189,10 @@ def test_weighted_kappa__published_and_hand_made_tables():
     kappa, low, high = weighted_kappa(couples, power=1)
     assert kappa == pytest.approx(0.2374, abs=5e-5)
     assert (high - low) / 2 / 1.959963985 == pytest.approx(0.0783, abs=5e-5)
+    # The example of SAS's PROC FREQ, linear weights, as statsmodels quotes its print-out (tests/test_inter_rater.py).
+    assert weighted_kappa([[0, 4, 1], [0, 8, 0], [0, 1, 5]], power=1) == pytest.approx(
+        (0.4701, 0.1845, 0.7558), abs=5e-5
+    )
     # Two classes: the unweighted kappa and its variance (Fleiss, Cohen & Everitt, equation 13) worked by hand.
     kappa, low, high = weighted_kappa([[20, 5], [10, 15]])
     p, rows, columns = np.array([[0.4, 0.1], [0.2, 0.3]]), np.array([0.5, 0.5]), np.array([0.6, 0.4])
@@ -201,6 +205,26 @@ def test_weighted_kappa__published_and_hand_made_tables():
     assert weighted_kappa([[0, 5], [5, 0]])[0] == -1
     assert weighted_kappa([[0, 0], [0, 5]]) == (None, None, None)
     assert weighted_kappa(np.zeros((5, 5))) == (None, None, None)
+
+
+def test_weighted_kappa__quadratic_weights():
+    # R's irr: kappa2(anxiety[, 2:3], "squared"), quoted there too; nobody gave mark 5, which irr leaves out.
+    marks = [[int(mark) for mark in row] for row in ("36462424332333221334", "21443216111233113322")]
+    table = np.zeros((5, 5))
+    np.add.at(table, tuple(np.searchsorted([1, 2, 3, 4, 6], row) for row in marks), 1)
+    assert weighted_kappa(table)[0] == pytest.approx(0.2520325, abs=5e-8)
+    # No print-out of the error for quadratic weights was found: the delta method with numerical derivatives instead,
+    # which knows nothing of the formula of Fleiss, Cohen & Everitt.
+    couples = np.array([[7, 7, 2, 3], [2, 8, 3, 7], [1, 5, 4, 9], [2, 8, 9, 14]], float)
+    _, low, high = weighted_kappa(couples)
+    slopes = np.zeros(couples.shape)
+    for cell in np.ndindex(couples.shape):
+        step = np.zeros(couples.shape)
+        step[cell] = 1e-4
+        slopes[cell] = (weighted_kappa(couples + step)[0] - weighted_kappa(couples - step)[0]) / 2e-4
+    p, n = couples / couples.sum(), couples.sum()
+    variance = n * ((p * slopes**2).sum() - (p * slopes).sum() ** 2)
+    assert (high - low) / 2 / 1.959963985 == pytest.approx(np.sqrt(variance), rel=1e-6)
 
 
 def test_weighted_kappa__its_interval_covers_as_promised():
