@@ -125,7 +125,7 @@ class Sandbox:
         process, self._process, self.url = self._process, None, None
         if process is None:
             return
-        process.communicate(timeout=10)
+        process.communicate(timeout=100)  # a busy machine may take its time
 
     def serve_forever(self, announce: Callable[[Sandbox], None] = lambda sandbox: None) -> None:
         """Serve in this process until interrupted; `announce` is called once calls are accepted.

@@ -195,7 +195,7 @@ def serve(app: Starlette, *, port: int = 0, announce: Callable[[int], None] = la
             raise InputError(f"the sandbox cannot use port {port}: {error.strerror}; choose another one") from None
         listener.listen(128)
         announce(listener.getsockname()[1])
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75)
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down and raises the interrupt again
             uvicorn.Server(config).run(sockets=[listener])
 
