@@ -1,5 +1,6 @@
 """Only loopback is ever contacted; the environment's credentials never reach a test."""
 
+import signal
 import socket
 import sys
 
@@ -34,6 +35,12 @@ def _only_loopback(monkeypatch):
         "XRAY_STORE",
     ):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_configure():
+    """Ctrl-C reaches the processes that tests start, also where a shell started pytest in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):

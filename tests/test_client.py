@@ -406,7 +406,7 @@ def test_get_reports__in_order_of_arrival(connect):
     slow, arrived, others_are_here = ids(3)[0], [], threading.Event()
 
     def answer(request):
-        assert not request.path.endswith(slow) or others_are_here.wait(20)
+        assert not request.path.endswith(slow) or others_are_here.wait(100)
         return by_path(request)
 
     with FaultServer(answer) as server:

@@ -9,6 +9,7 @@
     │  ├─ NotFoundError         404 or 410
     │  ├─ RateLimitError        429, and the wait asked for does not fit
     │  ├─ UnavailableError      no connection, a time-out, or 5xx after every attempt
+    │  │  └─ SilentServiceError    call after call is not answered in time: the run stops
     │  ├─ NotReadyError         a report did not come in the time given
     │  ├─ IncompleteBody        the answer ended early, in transfer or in decompression
     │  └─ RedirectRefused       3xx: the secret headers never travel to another host
