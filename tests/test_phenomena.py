@@ -17,8 +17,9 @@ import xray_analytics as xa
 from xray_analytics import tables
 from xray_analytics.errors import InputError
 from xray_analytics.sandbox import lender
+from xray_analytics.sandbox.companies import depth
 from xray_analytics.sandbox.reports import Economy, encode
-from xray_analytics.sandbox.truths import PHENOMENA, Truths
+from xray_analytics.sandbox.truths import PHENOMENA, CommonShock, Truths
 from xray_analytics.tidy.batch import Received, tidy
 
 FETCHED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,11 +94,32 @@ def test_without__leaves_out_what_is_named_and_nothing_else():
 
 
 @pytest.mark.parametrize("name", PHENOMENA)
-def test_without__one_phenomenon_never_shifts_who_the_companies_are(name):
-    one, other = Economy(40, 7), Economy(40, 7, without=[name])
-    assert [(c.code, c.name, c.employees, c.revenue) for c in one.companies] == [
-        (c.code, c.name, c.employees, c.revenue) for c in other.companies
-    ]
+def test_without__one_phenomenon_never_shifts_what_is_drawn_for_another(name):
+    """Only the downturn says who defaults, and without it nobody defaults earlier."""
+    pairs = zip(Economy(150, 7).companies, Economy(150, 7, without=[name]).companies, strict=True)
+    for one, other in pairs:
+        assert (one.code, one.name, one.employees, one.revenue) == (
+            other.code, other.name, other.employees, other.revenue,
+        )  # fmt: skip
+        if name == "common_shock":
+            assert other.default_date is None or one.default_date <= other.default_date
+        else:
+            assert one.default_date == other.default_date
+
+
+def test_without__reaches_the_server():
+    with (
+        xa.Sandbox(companies=1, without=["useless_criterion"]) as sandbox,
+        xa.XRayClient(sandbox.settings()) as client,
+    ):
+        body = client.get_report(client.list_reports(product="bank")[0].id).body
+    assert body in [sandbox.economy.report_body(id) for id in sandbox.economy.plans]
+    assert b"evenAmounts" not in body
+
+
+def test_common_shock__its_depth_by_month():
+    shock = CommonShock(first_month=2, n_months=2, fade_months=3)
+    assert depth(shock)[:9].tolist() == [0, 0, 1, 1, 0.75, 0.5, 0.25, 0, 0]
 
 
 # --- the common shock: January 2025, six months, then it fades
