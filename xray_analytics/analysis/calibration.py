@@ -207,16 +207,17 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
 
 
 def holm(p_values: Floats) -> Floats:
-    """P-values adjusted for their number, step by step from the smallest (Holm, 1979).
+    """P-values adjusted for their number, step by step from the smallest (Holm, 1979); one not known stays so.
 
     Examples
     --------
     >>> holm(np.array([0.01, 0.04, 0.03])).round(12).tolist()
     [0.03, 0.06, 0.06]
     """
-    order = np.argsort(p_values, kind="stable")
-    steps = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
-    adjusted = np.empty_like(p_values)
+    known = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    steps = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
+    adjusted = np.full_like(p_values, np.nan)
     adjusted[order] = np.minimum(steps, 1)
     return adjusted
 

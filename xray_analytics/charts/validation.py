@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from ..errors import InputError
 from . import canvas
 from .canvas import BLUE, CLASS_COLORS, INK, MUTED, SAND, WINE, Floats, class_or_group, count, floats, plain
 
 _MOST_VINTAGES = 6
+_WIDE = 30  # times: from here on rates are drawn on a logarithmic axis
 _ROOM = 0.18  # above the tallest interval, for the counts
 
 
@@ -80,7 +81,7 @@ def plot_calibration(frame: pd.DataFrame, *, ax: Axes | None = None, title: str 
     """Default rate with interval against mean probability, class by class; the number of defaults is written in.
 
     Where the diamond is below the interval, more defaulted than the probabilities said. Classes whose verdict is
-    ``underestimated`` are dark.
+    ``underestimated`` are dark. Where the rates differ much, the axis is logarithmic; what is 0 stands at its foot.
 
     Parameters
     ----------
@@ -101,15 +102,26 @@ def plot_calibration(frame: pd.DataFrame, *, ax: Axes | None = None, title: str 
         at, colors = np.arange(len(frame)), [WINE if v == "underestimated" else BLUE for v in frame["verdict"]]
         _rates(axes, frame, colors)
         said = floats(frame["mean_probability"])
-        axes.plot(at, said, linestyle="", marker="D", markersize=6.5, color=SAND, markeredgecolor=INK, zorder=4)
+        axes.plot(
+            at,
+            np.fmax(said, axes.get_ylim()[0]),
+            linestyle="",
+            marker="D",
+            markersize=6.5,
+            color=SAND,
+            markeredgecolor=INK,
+            zorder=4,
+        )
         axes.lines[-1].set_label("mean probability")
+        if WINE in colors:
+            axes.plot([], [], linestyle="", marker="o", markersize=7, color=WINE, label="probability too low")
         _named_classes(axes, frame)
         axes.legend(loc="upper left")
     return axes
 
 
 def plot_default_rates(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Default rate with interval, class by class, with defaults and companies written in.
+    """Default rate with interval, class by class, with defaults and companies written in; axis as `plot_calibration`.
 
     Parameters
     ----------
@@ -173,7 +185,7 @@ def plot_psi(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None =
 def plot_vintage_curves(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Cumulative share in default by age, one line a vintage; at most the six newest, the newest darkest.
 
-    A line ends at the last age at which 20 or more loans were watched.
+    A line ends where fewer than 20 loans, or than one in ten of the vintage, are left to watch.
 
     Parameters
     ----------
@@ -190,7 +202,7 @@ def plot_vintage_curves(frame: pd.DataFrame, *, ax: Axes | None = None, title: s
     needed = ("vintage", "age_months", "n_at_risk", "default_ratio")
     title = title or "Share of loans in default by age"
     with canvas.drawing(frame, "validation.vintage_curves", needed, ax, title) as axes:
-        parts = [(name, rows[rows["n_at_risk"] >= canvas.FEWEST_FOR_SHARES]) for name, rows in _vintages(frame)]
+        parts = [(name, rows[rows["n_at_risk"] >= _fewest(rows)]) for name, rows in _vintages(frame)]
         parts = [(name, rows) for name, rows in parts if len(rows) > 1][-_MOST_VINTAGES:]
         if not parts:
             raise InputError(f"cannot draw {title!r}: no vintage has {canvas.FEWEST_FOR_SHARES} loans watched")
@@ -214,6 +226,10 @@ def _vintages(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return named
 
 
+def _fewest(rows: pd.DataFrame) -> float:
+    return max(canvas.FEWEST_FOR_SHARES, 0.1 * float(rows["n_at_risk"].max()))
+
+
 def _steps(axes: Axes, x: Floats, y: Floats, label: str) -> None:
     few = len(x) <= 12
     axes.plot(x, y, color=BLUE, linewidth=2, marker="o" if few else None, markersize=5, label=label)
@@ -232,17 +248,33 @@ def _rates(axes: Axes, frame: pd.DataFrame, colors: list[str]) -> None:
     """A point with its interval per row, and above it defaults of companies."""
     at = np.arange(len(frame), dtype=np.float64)
     rate, low, high = (floats(frame[c]) for c in ("default_rate_ratio", "low", "high"))
+    said = floats(frame["mean_probability"]) if "mean_probability" in frame else rate
+    foot = _scaled(axes, np.concatenate([rate, high, said]))
     for x, y, bottom, top, color in zip(at, rate, low, high, colors, strict=True):
         if np.isfinite(bottom) and np.isfinite(top):
-            axes.plot([x, x], [bottom, top], color=color, linewidth=5, alpha=0.45, solid_capstyle="butt")
-        axes.plot([x], [y], marker="o", markersize=7, color=color, markeredgecolor="white", linestyle="")
-    ends = np.fmax(high, rate)
+            axes.plot([x, x], [max(bottom, foot), top], color=color, linewidth=5, alpha=0.45, solid_capstyle="butt")
+        axes.plot([x], [max(y, foot)], marker="o", markersize=7, color=color, markeredgecolor="white", linestyle="")
+    ends = np.fmax(np.fmax(high, rate), foot)
     for x, y, bad, n in zip(at, ends, floats(frame["n_defaults"]), floats(frame["n"]), strict=True):
         _note(axes, x, y, f"{count(bad)} of {count(n)}")
-    said = floats(frame["mean_probability"]) if "mean_probability" in frame else rate
-    axes.set_ylim(0, max(float(np.nanmax(np.fmax(ends, said))) * (1 + _ROOM), 1e-6))
     axes.set_xlim(-0.6, len(frame) - 0.4)
-    canvas.percent_axis(axes, "default rate, with its interval")
+
+
+def _scaled(axes: Axes, values: Floats) -> float:
+    """The axis of rates: from 0, or logarithmic where the largest is many times the smallest; its lower end."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    top, least = float(positive.max(initial=1e-6)), float(positive.min(initial=1.0))
+    if top / least <= _WIDE:
+        axes.set_ylim(0, top * (1 + _ROOM))
+        canvas.percent_axis(axes, "default rate, with its interval")
+        return 0.0
+    axes.set_yscale("log")
+    axes.set_ylim(least / 2, top * 2)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
+    axes.set_ylabel("default rate, with its interval (log scale)")
+    return least / 2
 
 
 def _named_classes(axes: Axes, frame: pd.DataFrame) -> None:

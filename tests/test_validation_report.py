@@ -1,0 +1,265 @@
+"""The validation report: finds what is planted, judges nothing on little, says what it rests on."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from xray_analytics import tables
+from xray_analytics.analysis.policy import SHIPPED
+from xray_analytics.analysis.validation import shipped_policy
+from xray_analytics.errors import InputError
+from xray_analytics.report import validation as report
+from xray_analytics.report.document import Edition
+from xray_analytics.sandbox import financial, lender
+from xray_analytics.sandbox.reports import Economy
+from xray_analytics.store import Store
+
+UNTIL = pd.Timestamp("2025-12-31")
+EDITION = Edition("2025-12-31", 3, "Validation of Financial X-Ray", "xray validate --out x.html", synthetic=True)
+LENDER = {"companies": lender.company_frame, "loans": lender.loan_frame, "outcomes": lender.outcome_frame}
+
+
+def conformed(name, frame):
+    table = tables.table(name)
+    if name in LENDER or name == "exposures":
+        frame = frame.assign(valid_from=pd.NaT, recorded_at=pd.Timestamp("2026-01-01", tz="UTC"))
+    return table.to_pandas(table.conform(frame)) if len(frame) else table.to_pandas(table.empty())
+
+
+def report_rows(rows):
+    frame = pd.DataFrame(rows).assign(report_version=1, is_backfilled=False, is_rated=True, raw_sha256="0" * 64)
+    return conformed("reports", frame.assign(available_at=frame["created_at"], fetched_at=frame["created_at"]))
+
+
+@pytest.fixture(scope="module")
+def economy():
+    """The financial reports and the lender's files of 2,500 companies of the sandbox, without a server."""
+    made, seen = Economy(2500, 7, clean=True), set()
+    companies = [c for c in made.companies if not (c.code in seen or seen.add(c.code))]
+    rows = [
+        {
+            "report_id": plan.id, "company_id": company.code, "product": "financial", "source": "magpie",
+            "created_at": plan.created, "default_probability": probability,
+            "financial_risk_class": financial.class_of(probability),
+        }
+        for company in companies
+        for plan in company.reports
+        if plan.source == "magpie"
+        for probability in [
+            financial.default_probability(financial.accounts(company, plan.last_month), company.truths)
+        ]
+    ]  # fmt: skip
+    until = made.timeline.until
+    frames = {n: make(companies) if n == "companies" else make(companies, until) for n, make in LENDER.items()}
+    exposures = conformed("exposures", lender.exposure_frame(companies[:50], until))
+    conformed_frames = {name: conformed(name, frame) for name, frame in frames.items()}
+    return {"reports": report_rows(rows), "exposures": exposures, **conformed_frames}
+
+
+@pytest.fixture(scope="module")
+def found(economy):
+    return report.analysed(economy, EDITION, report.Terms("financial", 12, UNTIL), shipped_policy())
+
+
+def verdict(found, question):
+    (row,) = [row for row in found.verdicts if row.question == question]
+    return row
+
+
+def test_planted__the_understated_probability_is_found(found):
+    """The sandbox's probabilities are 1.5 times too low on the last year-end but one (sandbox.truths)."""
+    sample = found.cohorts.sample
+    assert found.cohorts.date == pd.Timestamp("2024-12-31")
+    assert 1.2 < sample["defaulted"].sum() / sample["default_probability"].sum() < 1.9
+    overall = verdict(found, "Are the probabilities high enough?")
+    assert (overall.verdict, overall.p_value < 0.01) == ("too low", True)
+    assert re.search(
+        r"over 12 months as declared; with an asset correlation of 0.12 the p-value is 0\.[1-9]", overall.why
+    )
+    assert found.answers.forecasts["Spiegelhalter"].p_value < 0.01
+    assert verdict(found, "Does it rank the risk?").verdict == "not below the reference"
+    assert verdict(found, "Do worse classes default more?").verdict == "no reversal shown"
+
+
+def test_planted__right_probabilities_are_left_alone(economy):
+    right = economy["reports"].assign(
+        default_probability=np.minimum(economy["reports"]["default_probability"] * 1.5, 1)
+    )
+    mended = report.analysed(
+        economy | {"reports": right}, EDITION, report.Terms("financial", 12, UNTIL), shipped_policy()
+    )
+    assert verdict(mended, "Are the probabilities high enough?").verdict == "not rejected"
+    assert verdict(mended, "In every class?").verdict == "not rejected"
+
+
+def test_numbers__are_those_of_the_statistics(found):
+    sample, classes = found.cohorts.sample, found.classes
+    assert (classes["n"].sum(), classes["n_defaults"].sum()) == (len(sample), sample["defaulted"].sum())
+    assert not sample["company_id"].duplicated().any()
+    assert (
+        found.exclusions["n_observations"].sum() == (found.cohorts.observed["as_of_date"] == found.cohorts.date).sum()
+    )
+    assert found.periods["n"].iloc[-1] == len(sample)
+    for table in found.segments.values():
+        assert table["n"].sum() + table.attrs["base"]["excluded"]["in_smaller_segments"] == len(sample)
+        assert table["n"].min() >= shipped_policy().min_segment_companies
+
+
+def test_page__says_policy_horizon_base_and_power(found, tmp_path):
+    page = report.write_validation_report(found, tmp_path / "v.html").read_text()
+    text = re.sub(r"<[^>]+>", " ", page)
+    for phrase in (
+        "Was the model right?", "too low", "Mean probability", "over 12 months", "Would have been noticed", "Holm",
+        "shipped with xray_analytics", "Base: ", "All companies in this report are fictitious", "Stuart-Maxwell",
+        "Not refreshed says nothing", "xray validate --out x.html",
+    ):  # fmt: skip
+        assert phrase in re.sub(r"\s+", " ", text), phrase
+    assert not re.findall(r"(?:src|href)=\"(?!#)", page)
+    with pytest.raises(InputError, match="exists already"):
+        report.write_validation_report(found, tmp_path / "v.html")
+    with pytest.raises(InputError, match=r"there are \.html, \.xlsx"):
+        report.write_validation_report(found, tmp_path / "v.docx")
+
+
+def test_workbook__numbers_stay_numbers(found, tmp_path):
+    book = openpyxl.load_workbook(report.write_validation_report(found, tmp_path / "v.xlsx"))
+    assert {"Read me", "Verdicts", "Ranking", "Tests", "Over time", "Policy", "Left out"} <= set(book.sheetnames)
+    sheet = book["Classes"]
+    header = [cell.value for cell in sheet[1]]
+    values = {name: [row[i].value for row in sheet.iter_rows(min_row=2)] for i, name in enumerate(header)}
+    assert values["Defaults"][:5] == found.classes["n_defaults"].tolist()
+    assert values["Default rate"][:5] == pytest.approx(found.classes["default_rate_ratio"].tolist())
+
+
+def test_little__is_never_judged(found, economy):
+    strict = replace(shipped_policy(), min_companies=100_000)
+    careful = report.analysed(economy, EDITION, report.Terms("financial", 12, UNTIL), strict)
+    assert {row.verdict for row in careful.verdicts} == {"no verdict"}
+    assert set(careful.classes["verdict"]) == {"no verdict"}
+    assert "the policy judges none under 100,000 companies and 30 defaults" in careful.too_few
+    assert verdict(careful, "Does it rank the risk?").value == verdict(found, "Does it rank the risk?").value
+
+
+def test_horizon__other_than_declared_tests_no_probability(economy):
+    short = report.analysed(economy, EDITION, report.Terms("financial", 6, UNTIL), shipped_policy())
+    overall = verdict(short, "Are the probabilities high enough?")
+    assert (overall.verdict, overall.value) == ("no verdict", None)
+    assert overall.why == "the policy declares probabilities over 12 months, the outcomes are seen over 6"
+    assert "mean_probability" not in short.classes
+    assert "mean_probability" not in short.periods
+    assert len(short.periods) > 1
+    assert short.periods["cohort"].iloc[-1] == "all (clustered)"
+    assert not any("Mean probability" in tile.label for tile in short.document.tiles)
+
+
+def bank_book(n=2400):
+    """Bank reports two years running; class 2 defaults more than class 3, which is the wrong way round."""
+    rng, rates = np.random.default_rng(3), {1: 0.004, 2: 0.06, 3: 0.01, 4: 0.05, 5: 0.12}
+    rows, outcomes = [], []
+    for no in range(n):
+        risk_class, company = int(rng.integers(1, 6)), f"{no:09d}"
+        default = None
+        for year in (2023, 2024):
+            at = pd.Timestamp(year, 12, 1, 12, tz="UTC")
+            if default is None:
+                rows.append({
+                    "report_id": f"b{no}-{year}", "company_id": company, "product": "bank", "source": "bank_xray",
+                    "created_at": at, "bank_risk_class": risk_class, "period_end_date": pd.Timestamp(year, 11, 30),
+                })  # fmt: skip
+                if rng.random() < rates[risk_class]:
+                    default = pd.Timestamp(year + 1, 6, 1)
+        outcomes.append({"company_id": company, "default_date": default, "observed_until": UNTIL})
+    frames = {name: conformed(name, pd.DataFrame()) for name in ("companies", "loans", "exposures")}
+    return {"reports": report_rows(rows), "outcomes": conformed("outcomes", pd.DataFrame(outcomes)), **frames}
+
+
+def test_bank__has_default_rates_but_no_probabilities():
+    book = bank_book()
+    found = report.analysed(book, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    assert verdict(found, "Do worse classes default more?").verdict == "reversed: 3 (C) below 2 (B)"
+    assert [row.question for row in found.verdicts if "probabilit" in row.question] == []
+    assert found.no_probability == "bank classes have no probability of default"
+    assert found.periods["cohort"].tolist() == ["2023-12-31", "2024-12-31", "all (clustered)"]
+    pooled = found.periods.iloc[-1]
+    assert pooled["n"] == found.periods["n"].iloc[:2].sum()
+    assert pooled["low"] < pooled["default_rate_ratio"] < pooled["high"]
+    names = [name for name, _ in found.document.figures()]
+    assert names == ["roc", "cap", "classes", "cohorts", "migration"]
+    assert all(figure.problem == "" for _, figure in found.document.figures())
+    again = report.analysed(book, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    from xray_analytics.report.html import to_html
+
+    assert to_html(found.document) == to_html(again.document)
+
+
+def test_refused__with_a_reason():
+    book = bank_book(30)
+    none = conformed("outcomes", pd.DataFrame())
+    with pytest.raises(InputError, match="there are no outcomes to validate with"):
+        report.analysed(book | {"outcomes": none}, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    with pytest.raises(InputError, match="there is no financial report"):
+        report.analysed(book, EDITION, report.Terms("financial", 12, UNTIL), shipped_policy())
+    with pytest.raises(InputError, match="product is 'esg'"):
+        report.analysed(book, EDITION, report.Terms("esg", 12, UNTIL), shipped_policy())
+
+
+def test_without_a_default__the_report_still_stands():
+    book = bank_book(60)
+    book["outcomes"] = book["outcomes"].assign(default_date=pd.NaT)
+    found = report.analysed(book, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    assert "0 of 60 observations defaulted" in verdict(found, "Does it rank the risk?").why
+    assert "Not shown: 0 of 60 observations defaulted" in str(found.document.sections[1].blocks[0])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store with bank reports as the table has them, written directly."""
+    path, book = tmp_path_factory.mktemp("validate") / "store", bank_book(300)
+    opened = Store(path)
+    with opened.writer() as writer:
+        writer.append("reports", tables.REPORTS.conform(book["reports"]))
+        writer.commit()
+    file = path.parent / "mine.csv"
+    columns = ["company_id", "default_date", "observed_until"]
+    book["outcomes"][columns].to_csv(file, index=False)
+    return path, file
+
+
+def test_command__joins_prints_and_writes(xray, store, tmp_path):
+    path, outcomes = store
+    (tmp_path / "mine.toml").write_text(SHIPPED.read_text().replace("min_companies = 2000", "min_companies = 200"))
+    common = ("--store", path, "--outcomes", outcomes, "--policy", tmp_path / "mine.toml")
+    code, out, err = xray("validate", *common, "--out", tmp_path / "v.html", "--xlsx", tmp_path / "v.xlsx")
+    assert (code, err) == (0, "")
+    assert "Does it rank the risk?" in out
+    assert "No verdict:" in out  # too few defaults
+    assert (tmp_path / "v.html").exists()
+    assert (tmp_path / "v.xlsx").exists()
+    code, out, _ = xray("validate", *common, "--out", tmp_path / "v.html", "--json", "--force")
+    facts = json.loads(out)
+    assert (code, facts["policy"]["min_companies"], facts["cohort"]) == (0, 200, "2024-12-31")
+    assert (facts["n"] > 250, facts["no_verdict"].count("30 defaults")) == (True, 1)
+    assert facts["verdicts"][0]["verdict"] == "no verdict"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "there are no outcomes"),
+        (("--policy", "none.toml", "--outcomes", "{outcomes}"), "none.toml cannot be read"),
+        (("--outcomes", "none.csv"), "none.csv"),
+        (("--outcomes", "{outcomes}", "--as-of", "2024-06-30"), "was observed 12 months before"),
+    ],
+)
+def test_command__refuses_in_one_sentence(xray, store, tmp_path, arguments, reason):
+    path, outcomes = store
+    given = [a.replace("{outcomes}", str(outcomes)) for a in arguments]
+    code, out, err = xray("validate", "--store", path, "--out", tmp_path / "v.html", *given)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert reason in err
+    assert list(tmp_path.iterdir()) == []
