@@ -1,0 +1,80 @@
+"""Labels in the style of real French statements, from general knowledge of the banks' layouts, and what they are.
+
+Written without looking at the rules, and never used to change them: what the rules make of these is what they make of
+labels nobody tuned them to. All names are invented or those of public bodies.
+"""
+
+UNSEEN = [
+    # Société Générale
+    ("PRELEVEMENT EUROPEEN 4130207189 DE: URSSAF DE BRETAGNE ID: FR09ZZZ125466 MOTIF: 537000", -1, "social_security"),
+    ("PRELEVEMENT EUROPEEN 8834021775 DE: GAZELEC LUNE ID: FR55ZZZ498120 MOTIF: ABT", -1, "direct_debit"),
+    ("VIR RECU 9934587712S DE: SARL LE PHARE MOTIF: FACTURE 2025-117 REF: 88", 1, "transfer_in"),
+    ("VIR EUROPEEN EMIS LOGITEL POUR: TRANSPORTS MIRAGE 15 03 BQ 30003 REF: 17", -1, "transfer_out"),
+    ("CARTE X8123 14/03 STATION ETOILE", -1, "card_payment"),
+    ("REMISE CARTE 1234567 DU 140325 BRT 812,40E COM 6,50E", 1, "card_takings"),
+    ("COTISATION JAZZ PRO", -1, "bank_charges"),
+    ("ECHEANCE PRET 825017 CAPITAL 900,00 INT 51,20", -1, "loan_repayment"),
+    ("FRAIS PAIEMENT HORS ZONE EURO 1 PAIEMENT A 1,00 EUR", -1, "bank_charges"),
+    # BNP Paribas
+    ("VIR SEPA RECU /DE MAIRIE DE SAINT-NULLEPART /MOTIF MANDAT 812 /REF 55", 1, "transfer_in"),
+    ("FACTURE CARTE DU 120325 PAPETERIE REVE CARTE 4974XXXXXXXX1234", -1, "card_payment"),
+    ("PRLV SEPA DIRECTION GENERALE DES FINANCES PUBLIQUES ECH/150325 ID EMETTEUR/FR46 LIB/TVA1", -1, "tax"),
+    ("REMISE CB N 0123456 DU 130325", 1, "card_takings"),
+    ("COMMISSIONS COTISATION ESPRIT LIBRE PRO", -1, "bank_charges"),
+    ("RETRAIT DAB 12/03/25 14H22 AGENCE CENTRE", -1, "cash_withdrawal"),
+    ("VIR SEPA INST /MOTIF ACOMPTE CHANTIER /BEN TOITURES FABLE", -1, "transfer_out"),
+    # Crédit Agricole
+    ("Prlv Urssaf Ile De France 1170000015", -1, "social_security"),
+    ("Virement Emis Web Loyer Mars Sci Des Nuages", -1, "rent"),
+    ("Cheque Emis 7512345", -1, "cheque_payment"),
+    ("Remise Tpe Boutique 0042 Du 12/03", 1, "card_takings"),
+    ("Cotis Compte A Composer Pro", -1, "bank_charges"),
+    ("Interets Debiteurs Du 01/01 Au 31/03", -1, "overdraft_charges"),
+    ("Rejet Prelevement Provision Insuffisante Telelune", 1, "reject"),
+    ("Frais Rejet Prelevement", -1, "reject_fee"),
+    ("Versement Especes Gab 14/03", 1, "cash_deposit"),
+    ("Prlv Ag2r Reunica Prevoyance", -1, "social_funds"),
+    # Crédit Mutuel, CIC
+    ("PRLV SEPA DIR GEN FIN PUB PAS 022025", -1, "tax"),
+    ("VIR SEPA SALAIRE MARS MLLE FEE", -1, "payroll"),
+    ("VIR SALAIRES 03 2025 VIRT 4 OPER", -1, "payroll"),
+    ("REMCB 4871230 C 010325", 1, "card_takings"),
+    ("F COM INTERVENTION 2 OPE", -1, "overdraft_charges"),
+    ("FACT SGT2503100178", -1, "bank_charges"),
+    ("ECH PRET CAP+IN 10278 00412 00020351905", -1, "loan_repayment"),
+    ("PAIEMENT CB 1203 BRICOLUBIE CARTE 9912", -1, "card_payment"),
+    ("REM CHQ RIB 00020351901 N 22", 1, "cheque_deposit"),
+    ("VRST REF12345678 A02", 1, "cash_deposit"),
+    ("SAISIE ATTRIBUTION HUISSIER ME CHIMERE", -1, "seizure"),
+    # La Banque Postale
+    ("PRELEVEMENT DE URSSAF PAYS DE LA LOIRE REF : 52700", -1, "social_security"),
+    ("VIREMENT DE SARL ILLUSION REF : FACT 12", 1, "transfer_in"),
+    ("VIREMENT INSTANTANE A DUPONT TOITURE", -1, "transfer_out"),
+    ("ACHAT CB OUTILUBIE 12.03.25 CARTE NUMERO 412", -1, "card_payment"),
+    ("REMISE DE 3 CHEQUES N 7712", 1, "cheque_deposit"),
+    ("COTISATION TRIMESTRIELLE DE VOTRE FORMULE PRO", -1, "bank_charges"),
+    ("CHEQUE N 8821007", -1, "cheque_payment"),
+    # Caisse d'Épargne, Banque Populaire
+    ("*CION TENUE DE COMPTE", -1, "bank_charges"),
+    ("*COMM INTERVENTION", -1, "overdraft_charges"),
+    ("CB*4512 LIBRAIRIE SONGE FACT 120325", -1, "card_payment"),
+    ("PRLV SEPA MALAKOFF HUMANIS RETRAITE", -1, "social_funds"),
+    ("ECHEANCE PRET BPCE 00123456", -1, "loan_repayment"),
+    ("AGIOS DU 4E TRIM", -1, "overdraft_charges"),
+    ("AVIS A TIERS DETENTEUR SIP NULLEPART", -1, "seizure"),
+    ("FRAIS S/AVIS TIERS DETENTEUR", -1, "seizure_fee"),
+    # LCL, online banks, platforms
+    ("VIR.PERMANENT SCI LES LILAS LOYER", -1, "rent"),
+    ("ABON LCL ACCESS", -1, "bank_charges"),
+    ("PRLV QONTO ABONNEMENT SMART", -1, "direct_debit"),
+    ("STRIPE TECHNOLOGY EUROPE LTD STRIPE A1B2C3", 1, "card_takings"),
+    ("PRELVT SEPA RECU VOLTALUNE", -1, "direct_debit"),
+    ("LOCATION LONGUE DUREE VEHICULE LUNALEASE", -1, "lease"),
+    ("CESSION DAILLY BORDEREAU 7781", 1, "factoring"),
+    ("VIREMENT INTERNE VERS COMPTE EPARGNE PRO", -1, "internal_transfer"),
+    ("APPORT COMPTE COURANT ASSOCIE M. ONIRIQUE", 1, "owner_injection"),
+    ("DEBLOCAGE PRET PRO 0042", 1, "loan_drawdown"),
+    ("REMB TROP PERCU ASSURANCE", 1, "refund"),
+    ("PRLV SEPA ASSURFABLE IARD PRO", -1, "insurance"),
+    ("ANNUL PRLV TELELUNE", 1, "refund"),
+]  # fmt: skip
