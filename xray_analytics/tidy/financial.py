@@ -12,6 +12,7 @@ from .members import Mixed, Place, fields_of, read_members, read_mixed, to_mixed
 from .product import Product, Row
 
 PARTS = ("criterias", "reasons")
+_SCALARS = (float, str, bool, type(None))
 
 _RAW = fields_of((REPORTS["financial_risk_class"], REPORTS["default_probability"]), "raw.")
 _RATIO = fields_of(FINANCIAL_RATIOS.columns[3:])
@@ -47,8 +48,8 @@ def _read_ratio(name: str, item: Json, notes: Notes) -> Row:
     if type(item) is not dict:
         notes.add("raw.criterias.*", "unknown_value", item)
         item = {"value": item}
-    elif len(item) == 2 and type(item.get("value")) is float and type(item.get("source")) is str:
-        return name, item["value"], None, item["source"], None  # as documented: nothing is left to check
+    elif len(item) == 2 and type(item.get("source")) is str and type(item.get("value", item)) in _SCALARS:
+        return name, *to_mixed(item["value"]), item["source"], None  # as documented: nothing is left to check
     (value, origin), extra = read_members(item, _RATIO, Place("raw.criterias.*", name), notes)
     return name, *to_mixed(value), origin, to_json(extra) if extra else None
 

@@ -24,7 +24,17 @@ from .bank import CRITERION, METRIC, STATEMENT, criterion_row
 from .decode import Json, count_members, written_members
 from .drift import Notes
 from .entries import AMOUNTS, COLUMNS, NAMED, PLACE, Aliases, Entries, compile_aliases
-from .members import EXACT_BELOW, Field, Unexpected, to_float, to_id, to_mixed, within_range
+from .members import (
+    EXACT_BELOW,
+    Field,
+    NeedsExactNumbers,
+    Unexpected,
+    note_money,
+    to_float,
+    to_id,
+    to_units,
+    within_range,
+)
 from .product import Parts, Row
 
 _Entry = tuple[tuple[str, str, str], ...]  # member, column, kind; an identifier sent as a whole number is an "int"
@@ -71,11 +81,11 @@ def decode_quickly(body: bytes, aliases: Aliases, known: tuple[frozenset[str], f
 
     `known` names the members that a report and its `raw` may have.
     """
-    entry = _shape_of_first(body, compile_aliases(tuple(aliases.items())))
+    entry = _shape_of_first(body, _fed_by(tuple(aliases.items())))
     for documented in (True, False) if entry is not None else ():
         try:
             return _decode(body, Shape(*known, entry or (), documented))
-        except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError, Unexpected):
+        except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError, Unexpected, NeedsExactNumbers):
             continue  # the next way names what is wrong, if anything is
     return None
 
@@ -93,7 +103,13 @@ def _decode(body: bytes, shape: Shape) -> Quick | None:
     return Quick(report, parts, hashlib.sha256(_encode(top)).hexdigest(), notes)
 
 
-def _shape_of_first(body: bytes, compiled: Mapping[str, tuple[Field, tuple[str, ...]]]) -> _Entry | None:
+@lru_cache(maxsize=16)
+def _fed_by(items: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, tuple[str, Field]]:
+    """The column that each member feeds, and its field."""
+    return {name: (column, field) for column, (field, names) in compile_aliases(items).items() for name in names}
+
+
+def _shape_of_first(body: bytes, columns: Mapping[str, tuple[str, Field]]) -> _Entry | None:
     """The members of the first transaction, if the alias map knows them all and one for each column."""
     marker = body.find(b'"allTransactions"')
     start = body.find(b"{", marker)
@@ -103,7 +119,6 @@ def _shape_of_first(body: bytes, compiled: Mapping[str, tuple[Field, tuple[str, 
         first, _ = _first_object(body[start : start + 4096].decode(errors="ignore"))
     except (ValueError, RecursionError):
         return None
-    columns = {name: (column, field_) for column, (field_, names) in compiled.items() for name in names}
     if len(first) < 2 or not first.keys() <= columns.keys() or len({columns[n][0] for n in first}) < len(first):
         return None
     kinds = ((name, *columns[name]) for name in sorted(first))
@@ -203,13 +218,10 @@ def _rows(items: Collection[Any], fields: Mapping[str, Field], path: str, notes:
 def _column(values: tuple[Any, ...], field: Field, path: str, notes: Notes) -> Sequence[Any]:
     column = field.column
     if column.kind == "money":
-        units, known = (found.tolist() for found in _money(values, path, notes))
-        return (
-            units if all(known) else [unit if is_known else None for unit, is_known in zip(units, known, strict=True)]
-        )
-    convert = to_mixed if column.name == "value" else _CONVERT.get(column.kind)
-    if column.name == "value":
-        list(map(to_mixed, values))  # only to refuse a number out of range: the row keeps what was sent
+        return [None if value is None else _units(value, path, notes) for value in values]
+    convert = _CONVERT.get(column.kind)
+    if column.name == "value":  # mixed, and kept as sent, unless it is a number out of range
+        list(map(to_float, (value for value in values if type(value) is int)))
     elif convert is not None:
         values = tuple(None if value is None else convert(value) for value in values)
     if column.lo is not None or column.hi is not None:
@@ -218,6 +230,13 @@ def _column(values: tuple[Any, ...], field: Field, path: str, notes: Notes) -> S
     for word in {*values}.difference(column.known, (None,)) if column.known else ():
         notes.add(path, "unknown_value", word)
     return values
+
+
+def _units(value: float, path: str, notes: Notes) -> int:
+    units = to_units(value)
+    if units % (MONEY_UNIT // 100) or units / MONEY_UNIT != value:
+        note_money(value, units, path, notes)
+    return units
 
 
 _CONVERT: Mapping[str, Callable[[Any], Any]] = {"id": to_id, "float": to_float}
