@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sandbox_frames import economy_frames
 
 from xray_analytics.analysis import cashflow, monitoring
 from xray_analytics.errors import InputError
+from xray_analytics.sandbox.lender import outcome_frame
 from xray_analytics.tables import OUTCOMES
 
 UNTIL = "2025-12-31"
@@ -148,3 +150,37 @@ def test_debt_service__empty_and_wrong_frames():
         monitoring.debt_service(months, loans(("a", "lease", "daily", 1.0, "2025-01-01", "2025-01-02", True)))
     with pytest.raises(InputError, match="window_months is 0"):
         monitoring.debt_service(months, cashflow.STREAMS.empty(), window_months=0)
+
+
+def watch_as_it_was(frames, day):
+    """The list of a day, made from nothing but the reports available by then."""
+    reports = frames["reports"][frames["reports"]["available_at"] <= pd.Timestamp(day, tz="UTC")]
+    transactions, statements, monthly = (
+        frames[name].merge(reports[["report_id", "report_version"]])
+        for name in ("transactions", "statement_summaries", "monthly_summaries")
+    )
+    families = cashflow.categories(transactions)
+    return monitoring.watch_list(
+        reports,
+        cashflow.monthly_flows(monthly, reports, operating=cashflow.operating(transactions, families)),
+        cashflow.incidents(transactions, reports, categories=families, statements=statements),
+        cashflow.recurring(transactions, reports, categories=families, statements=statements),
+        as_of=day,
+    )
+
+
+def test_precision__of_every_rule_on_the_matured_history_of_an_economy(figure):
+    economy, frames = economy_frames(40, 11)
+    until = frames["reports"]["available_at"].max().date()
+    outcomes = outcome_frame([economy.company(no) for no in range(40)], until)
+    lists = [watch_as_it_was(frames, day) for day in ("2024-08-31", "2024-11-30")]
+    watch = pd.concat(lists)
+    found = monitoring.precision(watch, outcomes, known_until=str(until), min_n=1).set_index("rule")
+    assert set(found.index) == set(watch["rule"]) >= {"class_5", "missed_urssaf", "new_reject"}
+    assert (found["n_hits"] + found["n_false_alarms"] == found["n_alarms"]).all()
+    hits = found[found["n_hits"] > 0]
+    assert len(hits)
+    assert hits["lead_days_median"].between(1, 366).all()
+    assert (found["n_defaults_seen"] <= found["n_defaults"]).all()
+    for name, row in found.iterrows():
+        figure(f"watch list, {name}", f"{row.n_hits} of {row.n_alarms} alarms, lead {row.lead_days_median:.0f} days")
