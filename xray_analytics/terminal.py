@@ -30,6 +30,9 @@ MAX_COLUMNS = 9
 MAX_ISSUES = 10
 _SHARES = ("_ratio", " share", "like for like")  # endings of columns that are shown as percentages
 
+_ROUND = ("before", "after", "drawn", "total_credit", "total_debit", "net_flow")  # cents are noise beside their size
+_NARROW = 110  # characters; on less the least needed columns of a list give way
+
 
 def console() -> Console:
     """Standard output; no colour and full width when it is piped."""
@@ -62,7 +65,13 @@ def show(frame: pd.DataFrame, *, title: str, note: str = "", max_rows: int = MAX
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for name, dtype in frame.dtypes.items():
         is_number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-        table.add_column(str(name), justify="right" if is_number else "left", overflow="fold")
+        is_whole = is_number or pd.api.types.is_datetime64_any_dtype(dtype) or name == "company_id"
+        table.add_column(
+            str(name),
+            justify="right" if is_number else "left",
+            no_wrap=is_whole,
+            overflow="ellipsis" if is_whole else "fold",
+        )
     for row in frame.head(max_rows).itertuples(index=False):
         table.add_row(*(cell(value, str(name)) for name, value in zip(frame.columns, row, strict=True)))
     out = console()
@@ -85,7 +94,7 @@ def cell(value: Any, name: str = "") -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d}" if value == value.normalize() else f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, float):
-        return f"{value:.1%}" if name.endswith(_SHARES) else f"{value:,.2f}"
+        return f"{value:.1%}" if name.endswith(_SHARES) else f"{value:,.0f}" if name in _ROUND else f"{value:,.2f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}" if not name.endswith(("_class", "_no", "_version", "commit")) else str(value)
     return plain(str(value))
@@ -138,6 +147,21 @@ def show_portfolio(found: Portfolio) -> None:
     columns = ["company_id", "company_name", "severity", "n_rules", "reasons"]
     show(found.review[columns], title="Ten companies to look at", note="Rules and evidence: see the report.")
     say(f"No verdict on the ratings: {plain(found.no_verdict)}")
+
+
+def show_watch(rows: pd.DataFrame, limit: int | None) -> None:
+    """Print the watch list: worst first, one row per company and rule."""
+    base, out = rows.attrs["base"], console()
+    columns = ["company_id", "company_name", "severity", "rule", "before", "after", "first_seen", "evidence"]
+    if out.width < _NARROW:
+        columns = [name for name in columns if name not in ("company_name", "before", "after")]
+    shown = rows[columns].assign(rule=rows["rule"].str.replace("_", " "))
+    title = f"Watch list as of {base['as_of'][:10]}: {rows['company_id'].nunique():,} of {base['used']:,} companies"
+    unjudged = {name.removesuffix("_not_judged"): n for name, n in base["excluded"].items() if n and "judged" in name}
+    note = "No row is no clean bill."
+    if unjudged:
+        note += " Not judged: " + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in unjudged.items()) + "."
+    show(shown, title=title, note=note, max_rows=limit or MAX_ROWS)
 
 
 def _classes(reports: pd.DataFrame) -> pd.DataFrame:

@@ -42,14 +42,16 @@ _REFERENCE = re.compile(r'(url\(#|href="#)([^")]+)')
 
 COUNTED = {
     "cashflow.daily_balances": "statements",
+    "cashflow.monthly_flows": "months",
     "cashflow.portfolio_months": "company-months",
     "portfolio.concentration": "names",
     "migration.migration_matrix": "companies followed",
     "quality.reconciliation": "statements",
     "quality.sensitivity": "reports",
+    "the table reports": "reports",
     "validation.vintage_curves": "loans",
 }
-_ENTRIES_EXCLUDED = ("cashflow.counterparty_concentration", "cashflow.daily_balances")
+_ENTRIES_EXCLUDED = ("cashflow.counterparty_concentration", "cashflow.daily_balances", "cashflow.monthly_flows")
 _DRAWN = ("by", "column", "freq", "weight", "start", "end")  # seen in the chart itself
 
 Floats = npt.NDArray[np.float64]

@@ -155,6 +155,8 @@ def _draw_calendar(axes: Axes, cells: Floats, first: int, unit: str) -> None:
     axes.grid(visible=False)
     bar = canvas.figure_of(axes).colorbar(mesh, ax=axes, extend="both", aspect=28, pad=0.02)
     bar.outline.set_visible(False)
+    if bar.solids is not None:
+        bar.solids.set(rasterized=False, edgecolor="face")  # an image would not be markup
     bar.ax.tick_params(labelsize=8)
     bar.set_label(unit)
 

@@ -43,8 +43,8 @@ def demo(
         result = first_five_minutes.run(out, companies=companies, seed=seed, progress=progress)
     terminal.show_totals(result.intake)
     terminal.show_portfolio(result.portfolio)
-    terminal.say(f"Written: {result.report}")
-    terminal.say(f"Next: open it in a browser, or try  xray read reports --store {result.store.path} --limit 5")
+    terminal.say(f"Written: {result.report}, {result.workbook} and {result.sheet}")
+    terminal.say(f"Next: open the first in a browser, or try  xray read reports --store {result.store.path} --limit 5")
 
 
 @app.command()

@@ -20,6 +20,9 @@ from .options import (
     print_json,
 )
 
+OutOption = Annotated[list[Path], typer.Option("--out", help="Where to write; give it once for each form.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+PersonsOption = Annotated[bool, typer.Option("--show-persons", help="Show natural persons; they are masked otherwise.")]
 report = group("report", "Reports to look at and to mail.")
 
 
@@ -100,20 +103,87 @@ def report_portfolio(
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
     clock: ClockOption = "available",
-    out: Annotated[Path, typer.Option(help="Where to write the HTML file.")] = Path("portfolio.html"),
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    since: Annotated[str | None, typer.Option(help="Count changes from this day; default three months before.")] = None,
+    min_n: Annotated[int, typer.Option("--min-n", min=0, help="Hide counts of fewer companies; 0 shows all.")] = 0,
+    show_persons: PersonsOption = False,
+    out: OutOption = [Path("portfolio.html")],  # noqa: B006 - typer copies it
+    force: ForceOption = False,
 ) -> None:
-    """The portfolio on one self-contained HTML page.
+    """The portfolio as one HTML page, workbook or PDF, by the ending of each --out.
 
-    Example: xray report portfolio --as-of 2025-06-30 --out june.html
+    Example: xray report portfolio --as-of 2025-06-30 --out june.html --out june.xlsx --out june.pdf
     """
-    from ..report import portfolio
+    from ..report import forms, portfolio
 
-    moment = f" --as-of {as_of} --clock {clock}" if as_of else ""
-    command = f"xray report portfolio --store {store}{moment} --out {out}"
-    found = portfolio.analyse(existing_store(store).snapshot(as_of, clock=clock), command=command)
-    portfolio.write_portfolio_report(found, out, overwrite=force)
-    typer.echo(f"Written: {out}")
+    told = {"--as-of": as_of, "--clock": clock if as_of else None, "--since": since, "--min-n": min_n or None}
+    command = _again("portfolio", store, told, out, show_persons)
+    forms.check_places(out, forms.FORMS, overwrite=force)
+    snapshot = existing_store(store).snapshot(as_of, clock=clock)
+    found = portfolio.analyse(snapshot, command=command, since=since, min_n=min_n, show_persons=show_persons)
+    for path in out:
+        typer.echo(f"Written: {portfolio.write_portfolio_report(found, path, overwrite=force)}")
+
+
+@report.command("company")
+def report_company(
+    company: Annotated[str, typer.Argument(help="Code of the company, such as a SIREN.")],
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    clock: ClockOption = "available",
+    shareable: Annotated[bool, typer.Option("--shareable", help="Name no counterparty, repeat no label.")] = False,
+    show_persons: PersonsOption = False,
+    out: OutOption = [Path("company.html")],  # noqa: B006 - typer copies it
+    force: ForceOption = False,
+) -> None:
+    """One company on two A4 pages: HTML or PDF, by the ending of each --out.
+
+    Example: xray report company 928672385 --out sheet.pdf --shareable
+    """
+    from ..report import company as sheet
+    from ..report import forms
+
+    told = {"--as-of": as_of, "--clock": clock if as_of else None}
+    flag = " --shareable" if shareable else ""
+    command = _again(f"company {company}{flag}", store, told, out, show_persons)
+    forms.check_places(out, forms.PAGES, overwrite=force)
+    snapshot = existing_store(store).snapshot(as_of, clock=clock)
+    found = sheet.analyse(snapshot, company, command=command, shareable=shareable, show_persons=show_persons)
+    for path in out:
+        typer.echo(f"Written: {sheet.write_company_report(found, path, overwrite=force)}")
+
+
+@app.command()
+def watch(
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    clock: ClockOption = "available",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows; default 40 on screen.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The watch list: which company meets which rule, what was before and is now, and since when.
+
+    Example: xray watch --as-of 2025-06-30 --limit 20
+    """
+    from .. import terminal
+    from ..report.watching import watched
+
+    rows = watched(existing_store(store).snapshot(as_of, clock=clock))
+    if as_json:
+        listed = rows.head(limit or len(rows)).assign(first_seen=lambda t: t["first_seen"].dt.strftime("%Y-%m-%d"))
+        sys.stdout.write(listed.to_json(orient="records") + "\n")
+    else:
+        terminal.show_watch(rows, limit)
+
+
+def _again(what: str, store: Path, told: dict[str, Any], out: list[Path], show_persons: bool) -> str:
+    """The command that makes a report again."""
+    import shlex
+
+    words = ["xray", "report", *what.split(" "), "--store", str(store)]
+    for name, value in told.items():
+        words += [] if value is None else [name, str(value)]
+    words += ["--show-persons"] if show_persons else []
+    return shlex.join([*words, *(word for path in out for word in ("--out", str(path)))])
 
 
 def _limited(rows: Any, limit: int | None) -> Any:

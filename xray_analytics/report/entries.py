@@ -18,7 +18,7 @@ TRANSACTIONS = (
     "report_id", "report_version", "account_no", "transaction_no", "booked_date", "label", "counterparty", "amount",
     "balance_after",
 )  # fmt: skip
-_OF_REPORTS = ("statement_summaries", "movement_metrics")
+_OF_REPORTS = ("statement_summaries",)
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,36 @@ def of_entries(frames: Mapping[str, pd.DataFrame]) -> Entries:
 
 def in_pieces(snapshot: Snapshot, frames: Mapping[str, pd.DataFrame]) -> Entries:
     """The same from a store, with the transactions of some companies in memory at a time."""
-    reports = frames["reports"][frames["reports"]["product"] == "bank"]
-    parts = []
-    for piece in _pieces(reports):
-        ids = piece["report_id"]
-        quoted = [str(id).replace("'", "''") for id in ids]
-        where = "report_id IN ('" + "', '".join(quoted) + "')"
-        of_them = {name: frames[name][frames[name]["report_id"].isin(ids)] for name in _OF_REPORTS}
-        read = snapshot.read("transactions", columns=TRANSACTIONS, where=where)
-        parts.append(of_entries({"reports": piece, "transactions": read} | of_them))
+    parts = [of_entries(piece) for piece in _pieces(snapshot, frames, (*_OF_REPORTS, "movement_metrics"))]
     return Entries(**{field.name: together([getattr(part, field.name) for part in parts]) for field in fields(Entries)})
 
 
-def _pieces(reports: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The reports in pieces in which every company is whole; at least one, which may be empty."""
-    company = reports["company_id"].fillna("")
-    number, names = pd.factorize(company, sort=True)
-    for first in range(0, max(len(names), 1), COMPANIES_AT_ONCE):
-        yield reports[(number >= first) & (number < first + COMPANIES_AT_ONCE)]
+def streams_and_incidents(snapshot: Snapshot, frames: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Only what the watch list reads: recurring streams, and incidents."""
+    parts = [_streams_and_incidents(piece) for piece in _pieces(snapshot, frames, _OF_REPORTS)]
+    return together([streams for streams, _ in parts]), together([incidents for _, incidents in parts])
+
+
+def _streams_and_incidents(frames: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    transactions, reports, statements = (frames[n] for n in ("transactions", "reports", "statement_summaries"))
+    known: dict[str, Any] = {"categories": cashflow.categories(transactions), "statements": statements}
+    return cashflow.recurring(transactions, reports, **known), cashflow.incidents(transactions, reports, **known)
+
+
+def _pieces(
+    snapshot: Snapshot, frames: Mapping[str, pd.DataFrame], names: Sequence[str]
+) -> Iterator[dict[str, pd.DataFrame]]:
+    """The tables of some companies at a time, every company whole; at least one piece, which may be empty."""
+    reports = frames["reports"][frames["reports"]["product"] == "bank"]
+    number, companies = pd.factorize(reports["company_id"].fillna(""), sort=True)
+    for first in range(0, max(len(companies), 1), COMPANIES_AT_ONCE):
+        piece = reports[(number >= first) & (number < first + COMPANIES_AT_ONCE)]
+        ids = piece["report_id"]
+        quoted = [str(id).replace("'", "''") for id in ids]
+        where = "report_id IN ('" + "', '".join(quoted) + "')"
+        of_them = {name: frames[name][frames[name]["report_id"].isin(ids)] for name in names}
+        transactions = snapshot.read("transactions", columns=TRANSACTIONS, where=where)
+        yield of_them | {"reports": piece, "transactions": transactions}
 
 
 def together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -35,6 +35,22 @@ def write_document(
     return save(content, path, overwrite=overwrite)
 
 
+def check_places(paths: Sequence[Path], forms: Sequence[str], *, overwrite: bool) -> None:
+    """Refuse names before hours are spent on what would stand in them.
+
+    Raises
+    ------
+    InputError
+        One ends in none of these forms, is given twice, or exists and `overwrite` is not set.
+    """
+    for path in paths:
+        check_form(path, forms)
+        if paths.count(path) > 1:
+            raise InputError(f"{path} is given twice; give every form its own name")
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} exists already; choose another name, or --force to replace it")
+
+
 def check_form(path: str | Path, forms: Sequence[str] = FORMS) -> str:
     """The ending of a name, if it is one of these forms.
 

@@ -22,6 +22,7 @@ CHART_INCHES = (5.2, 3.6)
 MOST_ROWS = 60
 LONG_CELL = 40  # characters
 FEWEST_FOR_SHARES = 20
+_STATISTICS = ("value", "p25", "p50", "p75", "quantile_pct")
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,16 @@ def text(value: Any, column: str) -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m}" if column == "month" else f"{value:%Y-%m-%d}"
     if isinstance(value, Real):
-        return format(
-            float(value), ".1%" if column.endswith("_ratio") else "g" if column in ("low", "high") else ",.0f"
-        )
+        return _number(float(value), column)
     return str(value).replace("_", " ") if column in ("rule", "check") else plain(value, longest=400)
+
+
+def _number(value: float, column: str) -> str:
+    if column.endswith("_ratio"):
+        return format(value, ".1%")
+    if column in _STATISTICS and abs(value) < 1000:
+        return format(value, ".3g")
+    return format(value, "g" if column in ("low", "high") else ",.0f")
 
 
 def unbroken(sentence: str) -> Markup:
