@@ -170,7 +170,7 @@ def write_backtest(  # noqa: PLR0913
         Made anew, readable by its owner only; all files or none.
     formats
         Of ``parquet``, ``csv``, ``feather``, ``stata``, ``xlsx``. CSV is gzipped; text that a spreadsheet could take
-        for a formula starts with an apostrophe in it.
+        for a formula starts with an apostrophe in it. A sheet of XLSX keeps 15 digits of a number, the others all.
     ids
         ``"pseudonym"``: companies and reports by HMAC-SHA256; ``"plain"``: as they are.
     key_file

@@ -79,15 +79,20 @@ def to_feather(content: Content) -> bytes:
 
 
 def to_csv(content: Content) -> bytes:
-    """CSV in gzip: UTF-8, commas, text in quotes, null empty, dates ISO, true and false; text inert."""
+    """CSV in gzip: UTF-8, commas, text in quotes, null empty, dates ISO, TRUE and FALSE (as R wants); text inert."""
     table = content.to_arrow()
+    written: Mapping[str, Callable[[Any], str]] = {"id": inert, "text": inert, "bool": _truth}
     for at, column in enumerate(content.columns):
-        if column.kind in ("id", "text"):
-            safe = [None if text is None else inert(text) for text in table.column(at).to_pylist()]
-            table = table.set_column(at, table.schema.field(at), pa.array(safe, pa.string()))
+        if as_text := written.get(column.kind):
+            texts = [None if value is None else as_text(value) for value in table.column(at).to_pylist()]
+            table = table.set_column(at, column.name, pa.array(texts, pa.string()))
     sink = pa.BufferOutputStream()
     pa.csv.write_csv(table, sink)
     return gzip.compress(bytes(sink.getvalue()), mtime=0)
+
+
+def _truth(value: bool) -> str:
+    return "TRUE" if value else "FALSE"
 
 
 def to_stata(content: Content) -> bytes:
@@ -119,7 +124,7 @@ def to_stata(content: Content) -> bytes:
 
 
 def to_xlsx(content: Content) -> bytes:
-    """A workbook of the data and its dictionary; text is text and never a formula, numbers are numbers."""
+    """A workbook of the data and its dictionary; text is text and never a formula, numbers are numbers of 15 digits."""
     n_rows, n_columns = content.frame.shape
     if n_rows > _XLSX_MOST_ROWS or n_columns > _XLSX_MOST_COLUMNS:
         raise InputError(f"a sheet of Excel cannot hold {n_rows:,} rows of {n_columns:,} columns; leave xlsx out")
