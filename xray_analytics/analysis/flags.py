@@ -230,6 +230,23 @@ def criterion_conflicts(criteria: Frame, reports: Frame) -> pd.DataFrame:
     ------
     InputError
         As `criterion_prevalence`.
+
+    Examples
+    --------
+    A high quantile is bad for three companies and good for a fourth: the one that does not fit.
+
+    >>> day = pd.to_datetime(["2025-01-10"] * 5, utc=True)
+    >>> reports = pd.DataFrame({
+    ...     "report_id": list("vwxyz"), "report_version": 1, "company_id": list("vwxyz"), "product": "bank",
+    ...     "created_at": day, "available_at": day, "is_backfilled": False,
+    ... })
+    >>> criteria = pd.DataFrame({
+    ...     "report_id": list("vwxyz"), "report_version": 1, "criterion_no": 0, "criterion": "overdraft",
+    ...     "quantile_pct": [5.0, 70.0, 80.0, 90.0, 95.0], "sentiment": ["good", "bad", "bad", "good", "bad"],
+    ... })
+    >>> odd = criterion_conflicts(criteria, reports)
+    >>> odd[["report_id", "sentiment", "expected_sentiment"]].values.tolist()
+    [['y', 'good', 'bad']]
     """
     rows, base = _mapped(criteria, reports)
     columns = ["criterion", "report_id", "company_id", "quantile_pct", "sentiment", "expected_sentiment"]

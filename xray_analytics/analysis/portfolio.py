@@ -221,6 +221,7 @@ def class_over_time(
         however old; ``"new"``: companies whose first report falls into the period, with their newest report of
         it), `risk_class` (1 very good … 5 very bad, then null for unrated), `n_companies`, `share_ratio` (0–1,
         of the measure and period). Every period from the first report to the last, no row for an empty table.
+        ``attrs["base"]``: companies with a report; reports without a company are excluded and counted.
 
     Raises
     ------
@@ -276,7 +277,7 @@ def summary(reports: Frame, *, as_of: AsOf | None = None) -> pd.DataFrame:
     DataFrame
         `figure`, `product`, `value` (float64), `unit`, `n_companies` (companies the value rests on), `day` (for
         dates, where `value` is null). Products in the order of `tables.PRODUCTS`; only products with a report
-        have rows.
+        have rows. ``attrs["base"]`` counts companies over all products.
 
     Raises
     ------
