@@ -4,7 +4,8 @@ A **sample** is any frame with one row per company: `defaulted` (boolean, or 0 a
 a probability, in columns that the caller names; the result of `backtest.observations` is one once immature, excluded
 and censored rows are left out. Counts do as well: `n` and `n_defaults` instead of `defaulted`. It is reduced to counts
 where it lies, by one group-by (and, where there is a `company_id`, one look for repeats), so a DuckDB or Spark frame of
-any length will do. The order of rows never matters, and ties are the normal case: there are five classes.
+any length will do; of a very long one, leave `company_id` out where you know that each company is there once. The order
+of rows never matters, and ties are the normal case: there are five classes.
 
 * A missing score or probability leaves the row out and is counted (``n_missing``); a missing outcome is refused.
 * **One row per company per test.** Repeated rows need ``cluster=``: intervals become clustered, exact tests refuse.
