@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from backtest_rows import TERMS, outcome, outcomes, report, reports
 
+from xray_analytics import tables
 from xray_analytics.analysis import backtest
 from xray_analytics.analysis.follow_up import horizon_ends
 from xray_analytics.errors import InputError
@@ -293,3 +294,13 @@ def test_frames__without_what_is_needed_are_refused():
         backtest.default_rates(pd.DataFrame({"company_id": ["x"]}))
     with pytest.raises(InputError, match="no year ends"):
         backtest.as_of_grid("2024-01-01", "2024-06-30", every="year")
+
+
+@pytest.mark.parametrize("sampling", ["non_overlapping", "report", "overlapping"])
+def test_observations__of_empty_tables_are_empty_and_typed(sampling):
+    empty = (table.to_pandas(table.empty()) for table in (tables.REPORTS, tables.OUTCOMES))
+    found = backtest.observations(*empty, sampling=sampling, **TERMS)
+    full = observe([report("x", "2024-06-10")], [outcome("x")]).reset_index()
+    assert found.empty
+    assert found.dtypes.to_dict() == full.dtypes.to_dict()
+    assert backtest.default_rates(found).empty

@@ -86,7 +86,8 @@ def follow_up(
     within the horizon), `is_repaid` (within the horizon), `watched_until`.
     """
     known = outcomes.groupby("company_id")["watched_until"].max()
-    found = pd.DataFrame({"watched_until": rows["company_id"].map(known).astype("datetime64[us]")}, index=rows.index)
+    watched = known.reindex(rows["company_id"]).to_numpy("datetime64[us]")
+    found = pd.DataFrame({"watched_until": watched}, index=rows.index)
     found["has_outcome"] = found["watched_until"].notna()
     spells = _pairs(rows, outcomes[outcomes["default_date"].notna()])
     cured, as_of = spells["default_end_date"], spells["as_of_date"]
