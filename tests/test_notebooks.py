@@ -16,18 +16,25 @@ def cells(notebook, kind):
     return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook__runs_from_nothing(path, tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=800,
+        startup_timeout=400,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
     outputs = [output for cell in cells(notebook, "code") for output in cell.outputs]
     assert outputs
     assert not [output for output in outputs if output.output_type == "error"]
+    for output in outputs:
+        output.get("data", {}).pop("image/png", None)  # the letters of a picture may spell anything
     printed = "".join(str(output) for output in outputs)
     assert not re.search(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b", printed), "an account number is shown"
 

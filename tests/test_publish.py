@@ -191,9 +191,9 @@ def test_kill__readers_see_a_whole_commit_and_the_next_publisher_carries_on(stor
         started = SPAWN.Event()
         child = SPAWN.Process(target=publish_for_ever, args=(str(store.path), url, started))
         child.start()
-        assert started.wait(60)
+        assert started.wait(200)
         end = time.monotonic() + rng.uniform(0.2, 0.5)
-        while time.monotonic() < end:
+        while time.monotonic() < end or seen[-1] == 3:
             seen.append(whole_commit(there))
         assert child.is_alive(), "the publisher ended by itself"
         child.kill()

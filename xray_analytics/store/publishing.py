@@ -104,7 +104,13 @@ def current(at: Place) -> Manifest | None:
     """
     seen = at.get(CURRENT)
     while seen is not None:
-        number, digest = _pointed_at(at, seen)
+        try:
+            number, digest = _pointed_at(at, seen)
+        except StoreError:
+            before, seen = seen, at.get(CURRENT)
+            if seen == before:  # else it was being replaced, by a server that does so in more than one step
+                raise
+            continue
         name = f"commits/{number:012d}-{digest[:16]}.json"
         data = at.get(name)
         if data is not None:
