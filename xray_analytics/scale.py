@@ -103,6 +103,11 @@ def tidy_archive(  # noqa: PLR0913
         A path does not exist, the frame lacks a column, or Spark is not installed.
     StoreError
         Something is published at `url` already, a task failed, or the place cannot be written: nothing was published.
+
+    Examples
+    --------
+    >>> xa.scale.tidy_archive("/shared/archive", "s3://risk-lake/xray")  # doctest: +SKIP
+    >>> xa.PublishedStore("s3://risk-lake/xray").snapshot().read("reports")  # doctest: +SKIP
     """
     started_at, to = datetime.now(UTC), place(url)
     if current(to) is not None:

@@ -257,6 +257,12 @@ class Store:
         StoreError
             There is no store or it is damaged, or the place cannot be written or holds a later commit; readers see
             what they saw before.
+
+        Examples
+        --------
+        >>> Store("data/nowhere").publish("s3://risk-lake/xray")
+        Traceback (most recent call last):
+        xray_analytics.errors.StoreError: no store at data/nowhere; `xray sync` or `xray demo` makes one
         """
         from .places import place  # noqa: PLC0415 - only here are pyarrow's file systems needed
         from .publishing import publish  # noqa: PLC0415
