@@ -99,6 +99,11 @@ ANALYSES = {
     "daily_balances": (("transactions", "statement_summaries"), cashflow.daily_balances),
     "categories": (("transactions",), cashflow.categories),
     "operating": (("transactions",), lambda t: cashflow.operating(t, cashflow.categories(t))),
+    "category_shares": (("transactions", "reports"), cashflow.category_shares),
+    "category_shares of label families": (
+        ("transactions", "reports", "statement_summaries"),
+        lambda t, r, s: cashflow.category_shares(t, r, categories=cashflow.categories(t), statements=s),
+    ),
     "counterparty_concentration": (("transactions", "reports"), cashflow.counterparty_concentration),
     "counterparty_concentration by account": (
         ("transactions", "reports", "statement_summaries"),
@@ -298,7 +303,7 @@ def _transactions(rng, bank):
         {
             "report_id": r.report_id, "report_version": r.report_version, "account_no": 0, "transaction_no": no,
             "booked_date": None if day is None else pd.Timestamp("2024-12-31") + pd.Timedelta(days=day),
-            "label": label, "counterparty": party, "amount": amount,
+            "label": label, "counterparty": party, "amount": amount, "category": party and party[:1],
             "balance_after": None if rng.random() < 0.5 else 103.1,
         }
         for r in bank.itertuples()
