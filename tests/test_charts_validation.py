@@ -58,6 +58,8 @@ def test_default_rates__from_zero_where_the_rates_are_alike():
     assert (axes.get_yscale(), axes.get_ylim()[0]) == ("linear", 0)
     nothing = v.default_rate_table(CLASSES.assign(n_defaults=0).iloc[:1])
     assert charts.plot_default_rates(nothing).get_ylim()[1] > 0
+    with pytest.raises(InputError, match="no class has a default rate"):
+        charts.plot_default_rates(table.assign(default_rate_ratio=np.nan))
 
 
 def test_psi__draws_both_sides_and_what_a_bin_adds():

@@ -15,6 +15,7 @@ from xray_analytics.analysis.validation import shipped_policy
 from xray_analytics.errors import InputError
 from xray_analytics.report import validation as report
 from xray_analytics.report.document import Edition
+from xray_analytics.report.validation_figures import class_table
 from xray_analytics.sandbox import financial, lender
 from xray_analytics.sandbox.reports import Economy
 from xray_analytics.store import Store
@@ -214,6 +215,15 @@ def test_without_a_default__the_report_still_stands():
     found = report.analysed(book, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
     assert "0 of 60 observations defaulted" in verdict(found, "Does it rank the risk?").why
     assert "Not shown: 0 of 60 observations defaulted" in str(found.document.sections[1].blocks[0])
+
+
+def test_few__rates_of_under_twenty_companies_are_not_given():
+    found = report.analysed(bank_book(60), EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    small = found.classes["n"] < 20
+    assert 0 < small.sum() < len(small) or small.all()
+    table = dict(found.document.figures())["classes"].grid or class_table(found)
+    rates = table.frame["default_rate_ratio"]
+    assert rates.isna().tolist() == small.tolist()
 
 
 @pytest.fixture(scope="module")

@@ -138,9 +138,7 @@ def plot_default_rates(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
     """
     needed = ("n", "n_defaults", "default_rate_ratio", "low", "high")
     with canvas.drawing(frame, "validation.default_rate_table", needed, ax, title or "Default rate by class") as axes:
-        is_class = str(frame.columns[0]).endswith("risk_class")
-        colors = [CLASS_COLORS[None if pd.isna(c) else int(c)] if is_class else BLUE for c in frame.iloc[:, 0]]
-        _rates(axes, frame, colors)
+        _rates(axes, frame, [BLUE] * len(frame))
         _named_classes(axes, frame)
     return axes
 
@@ -248,6 +246,8 @@ def _rates(axes: Axes, frame: pd.DataFrame, colors: list[str]) -> None:
     """A point with its interval per row, and above it defaults of companies."""
     at = np.arange(len(frame), dtype=np.float64)
     rate, low, high = (floats(frame[c]) for c in ("default_rate_ratio", "low", "high"))
+    if not np.isfinite(rate).any():
+        raise InputError("no class has a default rate, as each has too few companies; the counts stand in the table")
     said = floats(frame["mean_probability"]) if "mean_probability" in frame else rate
     foot = _scaled(axes, np.concatenate([rate, high, said]))
     for x, y, bottom, top, color in zip(at, rate, low, high, colors, strict=True):

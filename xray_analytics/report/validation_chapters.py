@@ -54,6 +54,9 @@ def _tiles(found: Validation) -> list[Tile]:
         known = sample["default_probability"].dropna()
         said = f"over {months} months as declared; {known.sum():,.1f} defaults were expected"
         tiles.append(Tile("Mean probability", f"{known.mean():.2%}", said))
+    else:
+        left_out = int(found.exclusions["n_observations"].sum()) - n
+        tiles.append(Tile("Left out", f"{left_out:,}", "more companies known on that day; the reasons stand below"))
     policy = f"by the policy “{found.policy.name}”, version {found.policy.version}"
     tiles.append(Tile("Questions judged", f"{judged} of {len(found.verdicts)}", policy))
     tiles.append(Tile("Cohorts", f"{1 + len(found.cohorts.earlier)}", "as-of dates whose whole horizon has passed"))

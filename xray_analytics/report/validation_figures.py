@@ -11,7 +11,7 @@ from .. import charts
 from ..analysis.stability import StabilityIndex
 from ..analysis.statistic import Statistic
 from .cohorts import ALL_COHORTS
-from .page import Figure, Grid, figure, text
+from .page import FEWEST_FOR_SHARES, Figure, Grid, figure, text
 
 if TYPE_CHECKING:
     from .validation import Validation
@@ -32,10 +32,19 @@ def grid(frame: pd.DataFrame, heads: Mapping[str, str]) -> Grid:
     Columns that are not there, and areas that nobody has, are left out.
     """
     heads = {n: head for n, head in heads.items() if n in frame and not (n in AREA and frame[n].isna().all())}
+    frame = of_enough(frame)
     columns = [[cell(value, name) for value in frame[name]] for name in heads]
     is_number = tuple(pd.api.types.is_numeric_dtype(frame[name]) and name != "risk_class" for name in heads)
     rows = tuple(zip(*columns, strict=True))
     return Grid(tuple(heads.values()), rows, is_number, 0, frame[list(heads)], tuple(heads))
+
+
+def of_enough(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame without the default rates of fewer than 20 companies: their counts say all there is to say."""
+    if "n" not in frame or "default_rate_ratio" not in frame:
+        return frame
+    few = frame["n"] < FEWEST_FOR_SHARES
+    return frame.assign(**{name: frame[name].mask(few) for name in ("default_rate_ratio", "low", "high")})
 
 
 def cell(value: Any, name: str) -> str:
@@ -122,9 +131,11 @@ def class_figure(found: Validation) -> Figure:
             "declared). A diamond below the interval: more defaulted than was said."
         )
         title = "Default rate and probability, by class"
-        return figure(charts.plot_calibration, found.classes, meaning, numbers=table, title=title)
+        return figure(charts.plot_calibration, of_enough(found.classes), meaning, numbers=table, title=title)
     meaning = f"Share of each class that defaulted within {months} months, with its interval."
-    return figure(charts.plot_default_rates, found.classes, meaning, numbers=table, title="Default rate by class")
+    return figure(
+        charts.plot_default_rates, of_enough(found.classes), meaning, numbers=table, title="Default rate by class"
+    )
 
 
 def cohort_figure(found: Validation) -> dict[str, Figure]:
@@ -137,7 +148,7 @@ def cohort_figure(found: Validation) -> dict[str, Figure]:
     single.attrs["base"] = base | {"filters": {}}
     meaning = f"Share of each cohort that defaulted within {found.terms.horizon_months} months after its date."
     drawn = figure(
-        charts.plot_default_rates, single, meaning, numbers=grid(single, heads), counted="observations",
+        charts.plot_default_rates, of_enough(single), meaning, numbers=grid(single, heads), counted="observations",
         title="Default rate by cohort",
     )  # fmt: skip
     return {"cohorts": drawn}

@@ -217,8 +217,8 @@ def _intake(reports: pd.DataFrame, found: Cohorts, terms: Terms, policy: Policy)
     fewest = min(int(before.sum()), int(after.sum()))
     if fewest < policy.min_segment_companies:
         return (
-            f"{int(after.sum()):,} companies were first rated after {found.date:%Y-%m-%d} and {int(before.sum()):,} "
-            f"before; {policy.min_segment_companies:,} on either side are needed"
+            f"first rated up to {found.date:%Y-%m-%d} were {int(before.sum()):,} companies, since then "
+            f"{int(after.sum()):,}; {policy.min_segment_companies:,} on either side are needed"
         )
     names = [class_label(int(c)) for c in before.index]
     try:
