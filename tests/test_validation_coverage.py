@@ -129,7 +129,7 @@ def test_overlapping_auc__in_full():
     assert 0.93 <= clustered <= 0.97
 
 
-def test_brier_and_difference__cover():
+def simulated_brier_and_difference(draws):
     rng = np.random.default_rng(14)
 
     def sample(n):
@@ -141,12 +141,22 @@ def test_brier_and_difference__cover():
     large = sample(300_000)
     truths = (v.brier(large, horizon_months=12).value, v.auc_difference(large, score="a", other="b").value)
     found = []
-    for _ in range(100):
+    for _ in range(draws):
         one = sample(1500)
         found.append((v.brier(one, horizon_months=12), v.auc_difference(one, score="a", other="b")))
-    for i, truth in enumerate(truths):
-        low, high = (np.array([getattr(f[i], side) for f in found]) for side in ("low", "high"))
-        assert 0.90 <= covered(low, high, truth) <= 0.99  # two standard errors of 100 draws are 0.044
+    bounds = [[np.array([getattr(f[i], side) for f in found]) for side in ("low", "high")] for i in (0, 1)]
+    return [covered(*both, truth) for both, truth in zip(bounds, truths, strict=True)]
+
+
+def test_brier_and_difference__cover():
+    for coverage in simulated_brier_and_difference(100):
+        assert 0.90 <= coverage <= 0.99  # two standard errors of 100 draws are 0.044
+
+
+@pytest.mark.long
+def test_brier_and_difference__cover_in_full():
+    for coverage in simulated_brier_and_difference(1500):
+        assert 0.93 <= coverage <= 0.97
 
 
 def test_vintage_interval__covers():
