@@ -17,7 +17,7 @@ from .identifiers import digest
 from .truths import Truths
 
 PD_LIMITS = (0.003, 0.010, 0.040, 0.10)  # assumed; the documented 3.95 % beside class 3 fits
-RIGHT_ON_AVERAGE = -2.52
+RIGHT_ON_AVERAGE = -2.555  # the factor planted, over 60,000 companies of eight seeds, to 3 %
 LEVELS = ("0-20%", "21-40%", "41-60%", "61-80%", "81-100%")
 JOBS = ("0", "1", "2-5", "6-10", "10+")
 LABELS = ("lucie", "ecovadis", "b-corp")
