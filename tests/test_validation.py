@@ -206,6 +206,13 @@ def test_jeffreys__ecb():
     assert v.jeffreys(250, 9, 0.015).p_value == pytest.approx(special.betainc(9.5, 241.5, 0.015), abs=1e-14)
 
 
+def test_jeffreys__detects_what_it_says():
+    found = v.jeffreys(800, 20, 0.02)
+    needed = next(k for k in range(801) if v.jeffreys(800, k, 0.02).p_value <= 0.05)
+    assert stats.binom.sf(needed - 1, 800, 0.02 * found.detectable) == pytest.approx(0.8, abs=1e-9)
+    assert v.jeffreys(800, 20, 0.0).detectable is None
+
+
 @pytest.mark.parametrize(("correlation", "smallest"), [(0, 19), (0.05, 35), (0.1, 49), (0.15, 63), (0.2, 77)])
 def test_binomial__bcbs_working_paper_14(correlation, smallest):
     found = [v.binomial(1000, k, 0.01, correlation=correlation).p_value for k in (smallest - 1, smallest)]
