@@ -64,7 +64,49 @@ def plot_equity(frame, **how):
     return charts.plot_ratio_quantiles(frame, criterion="equity", **how)
 
 
+def concentration():
+    figures = ["drawn", "herfindahl", "effective_number", "gini", "top_1_share", "top_5_share", "top_10_share"]
+    return based(pd.DataFrame({"figure": figures, "value": [900.0, 0.25, 4.0, 0.5, 0.4, 0.9, 1.0], "n": 7}))
+
+
+def counterparties():
+    shares = [0.05, 0.1, 0.95, 1.0]
+    return based(pd.DataFrame({
+        "company_id": list("abab"), "side": ["credit", "credit", "debit", "debit"], "top_1_share_ratio": shares,
+    }))  # fmt: skip
+
+
+def agreement():
+    cells = [(b, f, 30 * (b == f) if b < 5 else 1) for b in range(1, 6) for f in range(1, 6)]
+    frame = pd.DataFrame(cells, columns=["bank_risk_class", "financial_risk_class", "n_companies"])
+    return based(frame.astype({"bank_risk_class": "Int64", "financial_risk_class": "Int64"}))
+
+
+def history():
+    return based(pd.DataFrame({
+        "company_id": "a", "product": ["bank", "financial", "bank"],
+        "created_at": pd.to_datetime(["2024-03-01", "2024-04-01", "2024-10-01"], utc=True),
+        "bank_risk_class": pd.array([2, None, None], "Int64"),
+        "financial_risk_class": pd.array([None, 4, None], "Int64"),
+    }))  # fmt: skip
+
+
+def company_months():
+    return based(pd.DataFrame({
+        "company_id": "a", "month": pd.to_datetime(["2025-01-01", "2025-03-01"]), "total_credit": [2e3, 4e3],
+        "total_debit": [1e3, 5e3], "closing_balance": [3e3, None], "is_complete": [True, False],
+    }))  # fmt: skip
+
+
+def daily():
+    days = pd.to_datetime(["2025-01-01", "2025-01-31", "2025-02-01"])
+    return based(pd.DataFrame({"account_no": 0, "day": days, "balance": [5.0, -1.0, None]}))
+
+
 PLOTS = [
+    (charts.plot_concentration, concentration), (charts.plot_counterparty_concentration, counterparties),
+    (charts.plot_class_agreement, agreement), (charts.plot_class_history, history),
+    (charts.plot_monthly_flows, company_months), (charts.plot_balance_calendar, daily),
     (charts.plot_movement, movement), (charts.plot_migration_matrix, matrix),
     (charts.plot_criterion_prevalence, prevalence), (plot_equity, quantiles),
 ]  # fmt: skip
@@ -148,3 +190,61 @@ def test_every_plot__draws_on_given_axes(plot, make):
     axes = charts.blank_axes(4, 3)
     assert plot(make(), ax=axes, title="Mine") is axes
     assert axes.get_title(loc="left") == "Mine"
+
+
+def test_concentration__of_nothing_is_refused():
+    axes = charts.plot_concentration(concentration())
+    assert {"40.0%", "90.0%", "100.0%"} <= set(texts(axes))
+    assert axes.get_xlabel().endswith("7 names, as concentrated as 4.0 equal")
+    with pytest.raises(InputError, match="nothing is drawn"):
+        charts.plot_concentration(concentration().assign(value=0.0))
+
+
+def test_counterparty_concentration__bins_hold_their_lower_edge_and_the_last_both():
+    axes = charts.plot_counterparty_concentration(counterparties())
+    n = [int(bar.get_height()) for bar in axes.patches]
+    assert (n[:10], n[10:]) == ([1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 2])
+    with pytest.raises(InputError, match="no company has"):
+        charts.plot_counterparty_concentration(counterparties().assign(top_1_share_ratio=np.nan))
+
+
+def test_class_agreement__colours_are_shares_of_rows_of_twenty():
+    axes = charts.plot_class_agreement(agreement())
+    shares = axes.collections[0].get_array()
+    assert np.ma.getdata(shares)[:4].tolist() == np.eye(5)[:4].tolist()
+    assert np.ma.getmaskarray(shares)[4].all()
+    with pytest.raises(InputError, match="twice"):
+        charts.plot_class_agreement(pd.concat([agreement()] * 2))
+
+
+def test_class_history__unrated_is_below_the_line_and_breaks_it():
+    axes = charts.plot_class_history(history())
+    line, marks = axes.lines[:2]
+    np.testing.assert_array_equal(line.get_ydata(), [2, np.nan])
+    np.testing.assert_array_equal(marks.get_ydata(), [2, 6])
+    assert ticks(axes.yaxis) == ["1 (A)", "2 (B)", "3 (C)", "4 (D)", "5 (E)", "unrated"]
+    with pytest.raises(InputError, match="several companies"):
+        charts.plot_class_history(pd.concat([history(), history().assign(company_id="b")]))
+
+
+def test_monthly_flows__debits_hang_and_what_is_not_covered_is_pale():
+    axes = charts.plot_monthly_flows(company_months())
+    assert [float(bar.get_height()) for bar in axes.patches] == [2, 4, -1, -5]
+    assert [bar.get_alpha() for bar in axes.patches] == [1, 0.35, 1, 0.35]
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [3, np.nan, np.nan])
+    assert axes.get_ylabel() == "EUR thousand"
+
+
+def test_balance_calendar__a_day_is_known_when_every_account_is():
+    both = pd.concat([daily(), daily().assign(account_no=1, balance=[1.0, 1.0, 1.0])])
+    cells = charts.plot_balance_calendar(both).collections[0].get_array()
+    assert cells.shape == (2, 31)
+    assert (float(cells[0, 0]), float(cells[0, 30])) == (6, 0)
+    assert np.ma.getmaskarray(cells)[1].all()
+    with pytest.raises(InputError, match="there twice"):
+        charts.plot_balance_calendar(pd.concat([daily()] * 2))
+
+
+@every_plot
+def test_every_plot__is_markup_without_pictures(plot, make):
+    assert "<image" not in charts.to_svg(plot(make()))

@@ -1,16 +1,20 @@
 """The portfolio report: safe, self-contained, honest about its base, and the same bytes for the same tables."""
 
+import io
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 
-from xray_analytics import tables
+from xray_analytics import tables, terminal
 from xray_analytics.errors import InputError
-from xray_analytics.report import page, portfolio
+from xray_analytics.report import page, portfolio, sheets
 from xray_analytics.store import Store
 
 HOSTILE = "<script>alert(1)</script> =cmd|' /C calc'!A0 \u202eشركة"
@@ -245,9 +249,15 @@ def test_same_tables_same_bytes_and_the_tables_unchanged(frames, html):
         pd.testing.assert_frame_equal(frame, before[name])
 
 
-def test_text_from_outside_stays_text_and_fiction_is_announced_first(frames, shown):
+@pytest.fixture(scope="module")
+def hostile(frames):
+    """A report in which every text from outside is hostile, and nobody is masked."""
     told = replace(EDITION, show_persons=True, synthetic=True, title="<script>", command="xray report --out '<b>'")
-    html = portfolio.render(portfolio.analysed(frames, told))
+    return portfolio.analysed(frames, told)
+
+
+def test_text_from_outside_stays_text_and_fiction_is_announced_first(hostile, shown):
+    html = portfolio.render(hostile)
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)" in html
     assert "\u202e" not in html
@@ -255,6 +265,50 @@ def test_text_from_outside_stays_text_and_fiction_is_announced_first(frames, sho
     assert "To make it again: xray report --out '<b>'" in text
     assert text.index("All companies in this report are fictitious") < text.index("Companies analysed")
     assert "fictitious" not in shown.text
+
+
+def in_html(found, folder):
+    page = Page(portfolio.render(found))
+    assert "script" not in {tag for tag, _ in page.tags}
+    return page.text
+
+
+def in_svg(found, folder):
+    element = ElementTree.fromstring(str(dict(found.document.figures())["criteria"].svg))
+    assert "script" not in {child.tag.rpartition("}")[2] for child in element.iter()}
+    return " ".join(element.itertext())
+
+
+def in_xlsx(found, folder):
+    path = portfolio.write_portfolio_report(found, folder / "r.xlsx")
+    cells = [cell for page in openpyxl.load_workbook(path) for row in page.iter_rows() for cell in row]
+    assert "f" not in {cell.data_type for cell in cells}
+    assert not [cell for cell in cells if cell.hyperlink]
+    return " ".join(str(cell.value) for cell in cells)
+
+
+def in_pdf(found, folder):
+    data = portfolio.write_portfolio_report(found, folder / "r.pdf").read_bytes()
+    assert not re.search(rb"/(JavaScript|JS|URI|Launch|AA|OpenAction /S|EmbeddedFile)\b", data)
+    assert data.count(b"/FontFile2") == 2
+    return "<script> of the PDF is glyphs"  # its text has no form in which it could be anything else
+
+
+def in_terminal(found, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        out = io.StringIO()
+        patch.setattr(sys, "stdout", out)
+        terminal.show_portfolio(found)
+        terminal.show_watch(found.listed.assign(**{"company_name": HOSTILE}), None)
+    assert not set(out.getvalue()) & {"\x1b", "\u202e"}
+    return " ".join(out.getvalue().split())
+
+
+@pytest.mark.parametrize("form", [in_html, in_svg, in_xlsx, in_pdf, in_terminal])
+def test_hostile_text_is_text_in_every_form(hostile, tmp_path, form):
+    text = form(hostile, tmp_path)
+    assert "\u202e" not in text
+    assert "<script>" in text
 
 
 def test_natural_persons_are_masked_and_unknown_names_withheld():
@@ -300,23 +354,69 @@ def snapshot(frames, tmp_path_factory):
     return store.snapshot("2025-06-30")
 
 
-def test_written_whole_private_and_never_over_another_file(snapshot, html, tmp_path):
+@pytest.fixture(scope="module")
+def twice(snapshot):
+    return [portfolio.analyse(snapshot) for _ in range(2)]
+
+
+def test_written_whole_private_and_never_over_another_file(twice, html, tmp_path):
     path = tmp_path / "report.html"
     path.write_text("mine")
     with pytest.raises(InputError, match="exists already"):
-        portfolio.write_portfolio_report(portfolio.analyse(snapshot), path)
-    assert portfolio.write_portfolio_report(portfolio.analyse(snapshot), path, overwrite=True) == path
+        portfolio.write_portfolio_report(twice[0], path)
+    assert portfolio.write_portfolio_report(twice[0], path, overwrite=True) == path
     assert path.read_text("utf-8") == html.replace("store commit 3", "store commit 1")
     assert path.stat().st_mode & 0o777 == 0o600
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_place_that_cannot_be_written_is_named(snapshot, tmp_path):
+def test_a_place_that_cannot_be_written_is_named(twice, tmp_path):
     with pytest.raises(InputError, match=r"absent.report\.html"):
-        portfolio.write_portfolio_report(portfolio.analyse(snapshot), tmp_path / "absent" / "report.html")
+        portfolio.write_portfolio_report(twice[0], tmp_path / "absent" / "report.html")
 
 
 def test_a_snapshot_before_the_first_report_has_none(snapshot):
     early = replace(snapshot, as_of=pd.Timestamp("2020-01-01", tz="UTC").to_pydatetime())
     with pytest.raises(InputError, match="run xray sync"):
         portfolio.analyse(early)
+
+
+@pytest.mark.parametrize("form", ["html", "xlsx", "pdf"])
+def test_every_form_is_the_same_bytes_again(twice, tmp_path, form):
+    paths = [tmp_path / f"{n}.{form}" for n in range(2)]
+    for found, path in zip(twice, paths, strict=True):
+        portfolio.write_portfolio_report(found, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_another_ending_is_refused(twice, tmp_path):
+    with pytest.raises(InputError, match=r"no form of a report; there are \.html, \.pdf, \.xlsx"):
+        portfolio.write_portfolio_report(twice[0], tmp_path / "r.docx")
+
+
+def test_small_counts_are_hidden_and_no_company_is_listed(frames):
+    found = portfolio.analysed(frames, replace(EDITION, min_n=8))
+    text = Page(portfolio.render(found)).text
+    assert "Single companies are not listed" in text
+    assert "Bank class 4 or 5" not in text
+    assert [code for code in frames["companies"]["company_id"] if code in text] == []
+    shown = [row[1] for row in dict(found.document.figures())["bank_classes"].grid.rows]
+    assert all(count in ("–", "0") or int(count) >= 8 for count in shown)
+    names = {sheet.name for sheet in sheets.sheets(found)}
+    assert not names & {"Watch list", "Companies", "Apart", "Findings"}
+    with pytest.raises(InputError, match="min_n is 1"):
+        portfolio.analyse(None, min_n=1)
+
+
+def test_change_is_counted_from_the_day_asked_for(frames):
+    found = portfolio.analysed(frames, replace(EDITION, since="2024-07-10"))
+    text = Page(portfolio.render(found)).text
+    assert "24 financial; +30 since 2024-07-10" in text
+    assert "What moved since 2024-07-10" in text
+    assert EDITION.since == "2025-03-30"
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2025-06-30", "2026-01-01"])
+def test_a_day_that_is_not_before_is_refused(snapshot, since):
+    with pytest.raises(InputError, match="since is"):
+        portfolio.analyse(snapshot, since=since)

@@ -15,6 +15,7 @@ from ..tables import RISK_CLASSES
 from . import canvas
 from .canvas import BLUE, INK, MUTED, SAND, WINE, Floats, class_label, floats, month_no
 
+_MOST_LINED = 36  # months; of more the lines between the days would be all one sees
 _UNRATED = len(RISK_CLASSES) + 1.0
 _BALANCE = colors.LinearSegmentedColormap.from_list("balance", [WINE, "#e7c9d2", "#f4f7f9", "#a9d3e6", BLUE])
 
@@ -87,8 +88,8 @@ def plot_monthly_flows(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
         scale, unit = canvas.money_scale(np.concatenate([credit, debit, balance]))
         whole = months["is_complete"].fillna(False).to_numpy(bool)
         for heights, color, label in ((credit, BLUE, "credits"), (-debit, SAND, "debits")):
-            axes.bar(at[whole], heights[whole] / scale, 0.72, color=color, label=label)
-            axes.bar(at[~whole], heights[~whole] / scale, 0.72, color=color, alpha=0.35)
+            for bar, is_whole in zip(axes.bar(at, heights / scale, 0.72, color=color, label=label), whole, strict=True):
+                bar.set_alpha(1.0 if is_whole else 0.35)
         axes.plot(*canvas.with_gaps(at, balance / scale), color=INK, marker="o", markersize=3, label="balance")
         axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.set_ylabel(f"{frame.attrs.get('currency', 'EUR')}{unit}")
@@ -143,9 +144,9 @@ def _draw_calendar(axes: Axes, cells: Floats, first: int, unit: str) -> None:
     known = np.abs(cells[np.isfinite(cells)])
     most = float(np.quantile(known, 0.9)) if known.size and known.max() > 0 else 1.0
     span = colors.TwoSlopeNorm(0, -max(most, 1e-9), max(most, 1e-9))
-    mesh = axes.pcolormesh(
-        np.ma.masked_invalid(cells), cmap=_BALANCE, norm=span, edgecolors="white", linewidth=0.4, antialiased=False
-    )
+    mesh = axes.pcolormesh(np.ma.masked_invalid(cells), cmap=_BALANCE, norm=span, antialiased=False)
+    if len(cells) <= _MOST_LINED:
+        mesh.set(edgecolor="white", linewidth=0.4)
     names = [f"{(first + row) // 12}-{(first + row) % 12 + 1:02d}" for row in range(len(cells))]
     every = -(-len(cells) // 12)
     axes.set_yticks(np.arange(0, len(cells), every) + 0.5, names[::every])

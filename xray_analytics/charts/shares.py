@@ -47,7 +47,13 @@ def plot_concentration(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
             raise InputError(f"cannot draw {title!r}: nothing is drawn; check the exposures given")
         shares = [float(value[name]) for name in _TOPS]
         bars = axes.barh(range(len(_TOPS)), shares, 0.6, color=BLUE)
-        axes.bar_label(bars, [f"{share:.1%}" for share in shares], padding=4, fontsize=9, color=INK)
+        axes.bar_label(
+            bars,
+            [f"{share:.1%}" if share >= 0.001 else "under 0.1%" for share in shares],
+            padding=4,
+            fontsize=9,
+            color=INK,
+        )
         axes.set_yticks(range(len(_TOPS)), list(_TOPS.values()))
         axes.set_ylim(len(_TOPS) - 0.4, -0.6)
         axes.set_xlim(0, max(1.0, 1.12 * max(shares)))
@@ -55,7 +61,8 @@ def plot_concentration(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(visible=False)
         n, equal = int(frame["n"].iloc[0]), value["effective_number"]
-        axes.set_xlabel(f"share of the amounts drawn\n{count(n)} names, as concentrated as {equal:,.1f} equal ones")
+        names = f"{count(n)} name{'s' * (n != 1)}"
+        axes.set_xlabel(f"share of the amounts drawn\n{names}, as concentrated as {equal:,.1f} equal")
     return axes
 
 

@@ -91,7 +91,7 @@ def together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     result.attrs["base"] = bases[0] | {
         "used": sum(base["used"] for base in bases),
         "excluded": {reason: sum(base["excluded"].get(reason, 0) for base in bases) for reason in reasons},
-        "backfilled": sum(base["backfilled"] or 0 for base in bases),
+        "backfilled": None if bases[0]["backfilled"] is None else sum(base["backfilled"] for base in bases),
         "as_of": max((base["as_of"] for base in bases if base["as_of"]), default=None),
     }
     return result
