@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from .identifiers import digest, dutch_iban, french_iban, object_id, siren
+from .identifiers import digest, dutch_iban, french_iban, object_id, shuffled, siren
 from .labels import FANCIES, REGIONS, SECTORS, Sector
 from .truths import Accounts, CommonShock, Cures, LoanStacking, RewrittenReports, StoppedUploads, Truths
 
@@ -123,7 +123,7 @@ def build_company(seed: int, no: int, until: date, truths: Truths) -> Company:
     default_month = _default_month(rng, latent, after=windows[0][1] + 2)
     spells = _spells(np.random.default_rng([seed, no, 9]), timeline, default_month, truths.cures)
     code_type, code = ("kvk", f"{10**7 + digest(seed, no, 'kvk') % (9 * 10**7)}") if rng.random() < 0.02 else (
-        "siren", siren(900_000_00 + digest(seed, no, "siren") % 9_999_999)
+        "siren", siren(90_000_000 + shuffled(no, seed))
     )  # fmt: skip
     silences = _silences(np.random.default_rng([seed, no, 10]), spells, truths.stopped_uploads)
     requests, reports = _reports(rng, (seed, no), timeline, windows, silences)
