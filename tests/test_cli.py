@@ -215,6 +215,8 @@ def test_demo__end_to_end_and_a_second_run(xray, tmp_path):
     assert "SYNTHETIC" in out or "fictitious" in out
     html = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
     assert html.count("<svg") >= 5
+    assert (tmp_path / "demo" / "report.xlsx").read_bytes().startswith(b"PK")
+    assert (tmp_path / "demo" / "company.pdf").read_bytes().startswith(b"%PDF")
     code, out, _ = xray("demo", "--out", tmp_path / "demo", "--companies", "12", "--seed", "3")
     assert code == 0
     assert re.search(r"^Nothing new", out, re.MULTILINE)

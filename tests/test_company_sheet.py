@@ -1,6 +1,7 @@
 """The tear sheet of a company: two pages, masked as asked, the same bytes again, and no name given away."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -80,6 +81,18 @@ def test_shareable_names_no_counterparty_and_repeats_no_label(found, store, busi
     text = re.sub(r"<style.*?</style>", "", shared, flags=re.DOTALL).upper()
     assert [name for name in names if len(name) > 5 and f">{name.upper()}" in text] == []
     assert "PAYER 1" in text
+
+
+def test_a_natural_person_is_masked_everywhere(store, busiest, tmp_path):
+    read = store.snapshot()
+    persons = read.read("companies").assign(is_natural_person=True)
+    masked = replace(company.analyse(read, busiest, command=f"xray report company {busiest}"), companies=persons)
+    html = company.render(masked)
+    assert busiest not in html
+    assert "natural person" in html
+    assert f"To make it again: <code>xray report company …{busiest[-3:]}</code>" in html
+    shown = replace(masked, edition=replace(masked.edition, show_persons=True))
+    assert busiest in company.render(shown)
 
 
 def test_an_unknown_company_is_told_with_near_codes_and_no_person(store, busiest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
 HALF, WHOLE = (5.6, 3.3), (11.0, 3.4)  # inches
 NAME, SENTENCE = 34, 120  # characters
+_CLASS_COLUMNS = ("bank_risk_class", "financial_risk_class")
 _INCIDENTS, _STREAMS, _RULES, _FINDINGS, _CRITERIA, _RATIOS, _REPORTS = 6, 8, 6, 5, 12, 14, 7
 
 
 def document(found: Company) -> Document:
     """Two pages: how it stands and moves, and what is behind it."""
-    edition = found.edition
     code, name = found.identity
+    command = found.edition.command and found.edition.command.replace(found.company_id, code)  # masked there too
+    edition = replace(found.edition, command=command)
     commit = f" · store commit {edition.commit}" if edition.commit is not None else ""
     lead = f"{plain(name, longest=70)}{' · ' * bool(name)}{code} · as of {edition.as_of}{commit}"
     if found.is_shareable:
@@ -101,14 +104,20 @@ def _watched(found: Company) -> Columns:
         heads = {"rule": "Rule", "severity": "Severity", "evidence": "Evidence"}
         rules = Table("Rules met", grid(_short(rows, "evidence", SENTENCE), heads, most=_RULES))
     seen = found.reports.iloc[::-1].assign(
-        risk_class=lambda t: t["bank_risk_class"].fillna(t["financial_risk_class"]),
+        rating=lambda t: [_rating(*row) for row in t[["product", *_CLASS_COLUMNS]].itertuples(index=False)],
         created_at=lambda t: t["created_at"].dt.tz_localize(None).dt.normalize(),
     )
-    heads = {"created_at": "Created", "product": "Report", "risk_class": "Class", "period_end_date": "Data to"}
+    heads = {"created_at": "Created", "product": "Report", "rating": "Class", "period_end_date": "Data to"}
     return Columns(
         (Heading("Rules of the watch list met"), rules),
         (Heading("Reports, newest first"), Table("Reports", grid(seen, heads, most=_REPORTS))),
     )
+
+
+def _rating(product: str, bank: Any, financial: Any) -> str:
+    """The class of a report as a word; other products have none."""
+    rating = {"bank": bank, "financial": financial}.get(product, "")
+    return "–" if isinstance(rating, str) else class_label(None if pd.isna(rating) else int(rating))
 
 
 def _behind(found: Company) -> Columns:
@@ -200,12 +209,13 @@ def _declared(found: Company) -> list[tuple[str, str]]:
     if known.empty:
         return [("Revenue", "No declared revenue to compare the credits with.")]
     row = known.iloc[0]
-    inside = "inside" if row["is_inside"] else "outside"
+    inside = "inside" if row["is_inside"] else "outside"  # of what was banked
     return [(
         "Revenue",
         f"Declared {row['declared_revenue']:,.0f} a year; banked, net of VAT, {row['banked_low']:,.0f} to "
-        f"{row['banked_high']:,.0f} ({row['low_ratio']:.0%} to {row['high_ratio']:.0%}, {inside} the range; "
-        f"{row['basis']} credits of {row['n_months']} months). A question to ask, not a finding.",
+        f"{row['banked_high']:,.0f} ({row['low_ratio']:.0%} to {row['high_ratio']:.0%}); "
+        f"what was declared is {inside} that range ({row['basis']} credits, {row['n_months']} months). A question to "
+        "ask, not a finding.",
     )]  # fmt: skip
 
 
@@ -219,7 +229,11 @@ def _classes(found: Company) -> list[tuple[str, str]]:
     ):
         return [("Classes", "Not both of bank and financial class are known.")]
     steps = int(bank["bank_risk_class"]) - int(financial["financial_risk_class"])
-    words = "agree" if steps == 0 else f"are {abs(steps)} apart: the {'bank' if steps > 0 else 'accounts'} look worse"
+    words = (
+        "agree"
+        if steps == 0
+        else f"are {abs(steps)} apart: {'the bank looks' if steps > 0 else 'the accounts look'} worse"
+    )
     return [("Classes", f"Bank and financial class {words}. The two scales are not proven equal.")]
 
 
@@ -231,7 +245,7 @@ def _debt(found: Company) -> list[tuple[str, str]]:
     return [(
         "Debt service",
         f"{row['cash_before_debt']:,.0f} a month before debt, {row['debt_payments']:,.0f} of payments on "
-        f"{row['n_loans']} loans and leases seen: {row['cover_ratio']:.2f} times, over {row['n_months']} months.",
+        f"loans and leases ({row['n_loans']} seen): {row['cover_ratio']:.2f} times, over {row['n_months']} months.",
     )]  # fmt: skip
 
 
