@@ -36,8 +36,9 @@ def copies(reports: Path, wanted: int) -> Iterator[bytes]:
     number = done = 0
     while done < wanted:
         for body, count in zip(bodies, counts, strict=True):
-            yield body if not number else _renamed(body, number)
-            done += count
+            if done < wanted:
+                yield body if not number else _renamed(body, number)
+                done += count
         number += 1
 
 
@@ -134,7 +135,7 @@ def show(found: dict[str, Rounds], sizes: list[float], target: Path | None) -> N
     for side in ("ingest", "ask"):
         print(f"peak MiB, {side:<12}" + "".join(f"{peak(found[side], name):14.0f}" for name in names))
     if target:
-        chart(table, sizes, target)
+        chart(table, [counts[name] / 1e6 for name in names], target)
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ def build(root: Path, commits: int, rows: int) -> None:
     store = Store(root)
     numbers = np.arange(rows)
     day = pa.array((19_000 + numbers % 365).astype("int32"), pa.date32())
-    amount = pa.array((numbers * 7919 % 2_000_003 - 1_000_000) / 100).cast(pa.decimal128(18, 4))
+    amount = pa.array(np.random.default_rng(7).integers(-(10**6), 10**6, rows) / 100).cast(pa.decimal128(18, 4))
     given = {
         "report_id": pa.array((numbers // 600).astype("str")).dictionary_encode().cast(pa.string()),
         "report_version": pa.array(np.ones(rows, "int64")),

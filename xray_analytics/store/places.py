@@ -136,6 +136,6 @@ def _why(error: BaseException) -> str:
     """The service's own code where it gives one, else the system's word; never its whole answer."""
     code = _AWS_CODE.search(str(error))
     if code:
-        return next(filter(None, code.groups()))
+        return str(next(filter(None, code.groups())))
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else type(error).__name__
