@@ -363,6 +363,10 @@ def test_features__follow_the_clock_of_their_observations():
         backtest.features(frames, rows.drop(columns="company_id"))
     with pytest.raises(InputError, match="a company twice"):
         backtest.features(frames, pd.concat([rows, rows]))
+    with pytest.raises(InputError, match="reports lacks product"):
+        backtest.features({"reports": frames["reports"].drop(columns="product")}, rows)
+    with pytest.raises(InputError, match="lacks report_version"):
+        backtest.features({"reports": frames["reports"].drop(columns="report_version")}, rows)
     with pytest.raises(InputError, match="there are no observations"):
         backtest.features(frames, rows.head(0))
 

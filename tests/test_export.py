@@ -510,6 +510,23 @@ def test_own_features__need_a_meaning_and_are_exported(made, key, tmp_path):
         export.write_backtest(made, tmp_path / "y", ids="hashed")
 
 
+def test_make__looks_back_by_itself(store):
+    with pytest.raises(InputError, match="looks back by itself"):
+        export.make_backtest(store.snapshot("2025-06-30"), **TERMS)
+
+
+def test_make__of_financial_reports_with_each_report_on_its_day(xray, store, key, tmp_path):
+    terms = ["--product", "financial", "--from", "2024-02-01", "--to", "2025-12-31", "--sampling", "report"]
+    assert (
+        xray("backtest", "--store", store.path, "--key", key, *terms, "--out", tmp_path / "x", "--format", "parquet")[0]
+        == 0
+    )
+    data = pd.read_parquet(tmp_path / "x" / "data.parquet")
+    assert data["as_of_date"].nunique() > 5
+    np.testing.assert_array_equal(data["default_probability"], data["financial_default_probability"])
+    assert data["default_probability"].notna().all()
+
+
 def test_make__needs_to_know_until_when(store):
     frame = store.snapshot().read("outcomes").drop(columns=["recorded_at", "observed_until"])
     terms = {name: value for name, value in TERMS.items() if name != "outcomes_known_until"}

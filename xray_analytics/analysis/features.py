@@ -49,7 +49,8 @@ def features(
     ``criterion_…``    of that bank report, by criterion as sent: `_value`, `_text` (not a number), `_sentiment`
     ``ratio_…``        of that financial report, by criterion as sent: `_value`, `_text`
     ``cash_…``         `cashflow.company_metrics` of the complete months in all bank reports known then; `cash_age_days`
-    ``company_…``      sector, size class and region in the lender's register then
+    ``company_…``      sector, size class and region in the lender's register then; a row without `valid_from` is
+                       taken to have been true always
     =================  ==============================================================================================
 
     Parameters
@@ -93,10 +94,12 @@ def features(
     """
     clock, lag = clock_of(observations, clock, availability_lag_hours)
     given = known.read({name: tables[name] for name in FEATURE_TABLES if name in tables})
+    absent = [name for name in frames.REPORT_COLUMNS if name not in given["reports"]]
+    if absent:
+        raise InputError(f"the frame of reports lacks {', '.join(absent)}; read these columns first")
     rows = _rows(observations)
     reports = given["reports"].assign(known_at=known.known_at(given["reports"], clock, lag))
-    available = "available_at" if "available_at" in reports else "known_at"
-    reports["created_at"] = reports["created_at"].fillna(reports[available])
+    reports["created_at"] = reports["created_at"].fillna(reports["available_at"])
     dated: Dated = [(day, part, _seen(reports, day, part)) for day, part in _by_day(rows)]
     bank, financial = (_newest(dated, product) for product in _HEADLINES)
     blocks = [

@@ -39,7 +39,8 @@ def read_outcomes(outcomes: Frame, known_until: AsOf, clock: Clock) -> pd.DataFr
                 f"no outcome was recorded here by {until.date()}; with the clock fetched outcomes count from the day "
                 "they were attached: set outcomes_known_until to that day or later, or use the clock available"
             )
-    rows = rows.sort_values("recorded_at", na_position="first", kind="stable")
+    order = ["recorded_at", "observed_until", "exit_date", "default_end_date"]  # so that no order of rows matters
+    rows = rows.sort_values(order, na_position="first", kind="stable")
     rows = rows.drop_duplicates(["company_id", "default_date"], keep="last")
     return _as_it_read(rows[rows["company_id"].notna()], until)
 

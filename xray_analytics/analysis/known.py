@@ -75,7 +75,12 @@ def read(tables: Mapping[str, Frame]) -> dict[str, pd.DataFrame]:
     refused = [t.name for t in declared if t not in REPORT_TABLES and t.name not in _LENDER]
     if refused:
         raise InputError(f"when rows of {', '.join(refused)} were known cannot be told; features cannot use them")
-    return {t.name: frames.collect(frames.scan(tables[t.name], t, columns(tables[t.name], t)), t) for t in declared}
+    found = {}
+    for t in declared:
+        needed = _LENDER.get(t.name, _KEYS)
+        names = dict.fromkeys([*needed, *columns(tables[t.name], t)])
+        found[t.name] = frames.collect(frames.scan(tables[t.name], t, names), t)
+    return found
 
 
 def cut(

@@ -12,7 +12,6 @@ import typer
 from ..errors import InputError
 from .options import (
     DEFAULT_STORE,
-    AsOfOption,
     ClockOption,
     JsonOption,
     StoreOption,
@@ -48,7 +47,6 @@ def backtest(
     sampling: Annotated[
         Literal["non_overlapping", "overlapping", "report"], typer.Option(help="Which as-of dates and reports count.")
     ] = "non_overlapping",
-    as_of: AsOfOption = None,
     clock: ClockOption = "available",
     lag: Annotated[float, typer.Option("--lag-hours", min=0, help="Hours until a report counts as available.")] = 48,
     max_age: Annotated[int, typer.Option("--max-age-days", min=0, help="Older data are stale.")] = 365,
@@ -85,9 +83,9 @@ def backtest(
         return
     if product is None or out is None:
         raise InputError(f"nothing to do; {_PURPOSE}")
-    snapshot = opened.snapshot(as_of, clock=clock, commit=commit)
+    snapshot = opened.snapshot(clock=clock, commit=commit)
     made = export.make_backtest(
-        snapshot, outcomes=outcomes, product=product, as_of_dates=_dates(first, last, every, dates),
+        snapshot, outcomes=outcomes, product=product, as_of_dates=_dates(first, last, every, dates, sampling),
         horizon_months=horizon, outcomes_known_until=day(known_until, "--known-until"), sampling=sampling,
         availability_lag_hours=lag, max_data_age_days=max_age, probation_months=probation, reporting_lag_days=late,
         test_share=test_share, test_from=day(test_from, "--test-from"), split_key=split_key,
@@ -98,13 +96,15 @@ def backtest(
     _report_export(made, out, as_json)
 
 
-def _dates(first: str | None, last: str | None, every: Any, dates: str | None) -> list[Any]:
+def _dates(first: str | None, last: str | None, every: Any, dates: str | None, sampling: str) -> list[Any]:
     from ..analysis.backtest import as_of_grid
 
     if dates is not None and (first, last) == (None, None):
         return [day(text.strip(), "--dates") for text in dates.split(",")]
     if dates is not None or first is None or last is None:
         raise InputError(f"the as-of dates are not clear; {_PURPOSE}")
+    if sampling == "report":  # every day between them
+        return [day(first, "--from"), day(last, "--to")]
     return as_of_grid(day(first, "--from"), day(last, "--to"), every=every)
 
 

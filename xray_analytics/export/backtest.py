@@ -95,7 +95,7 @@ def make_backtest(snapshot: Snapshot, *, outcomes: str | Path | pd.DataFrame | N
     Parameters
     ----------
     snapshot
-        What is known; its clock is that of the backtest.
+        Everything known (no `as_of`): the backtest looks back by itself. Its clock is that of the backtest.
     outcomes
         A file (CSV, XLSX, Parquet) or frame of the table `outcomes`; default what is attached to the store.
     **terms
@@ -105,8 +105,13 @@ def make_backtest(snapshot: Snapshot, *, outcomes: str | Path | pd.DataFrame | N
     Raises
     ------
     InputError
-        There are no outcomes, or as `backtest.observations`.
+        The snapshot is of a moment, there are no outcomes, or as `backtest.observations`.
     """
+    if snapshot.as_of is not None:
+        raise InputError(
+            "a backtest looks back by itself: give a snapshot of everything known, and outcomes_known_until as the day "
+            "at which it ends"
+        )
     histories = {name: snapshot.history(name) for name in backtest.FEATURE_TABLES}
     known = {name: rows for name, rows in histories.items() if name != "companies" or len(rows)}
     found, origin = _outcomes(snapshot, outcomes)
@@ -115,7 +120,7 @@ def make_backtest(snapshot: Snapshot, *, outcomes: str | Path | pd.DataFrame | N
     manifest = snapshot.manifest
     source = {
         "commit": manifest.number, "committed_at": manifest.created_at.isoformat(), "manifest": manifest.digest,
-        "as_of": None if snapshot.as_of is None else snapshot.as_of.isoformat(), "outcomes": origin,
+        "outcomes": origin,
     }  # fmt: skip
     return Backtest(rows, backtest.features(known, rows), source, snapshot.root)
 

@@ -108,13 +108,13 @@ def _check_outcomes(origin: Mapping[str, Any], outcomes: str | Path | None) -> N
 
 def _snapshot(store: Store, ours: Mapping[str, Any]) -> tuple[Snapshot, str]:
     """Of the commit named; of the newest where that one is no longer kept, with a sentence that says so."""
-    commit, when = ours["source"]["commit"], {"as_of": ours["source"]["as_of"], "clock": ours["terms"]["clock"]}
+    commit, clock = ours["source"]["commit"], ours["terms"]["clock"]
     try:
-        snapshot, note = store.snapshot(**when, commit=commit), ""
+        snapshot, note = store.snapshot(clock=clock, commit=commit), ""
     except StoreError as error:
         if "is not kept" not in str(error):
             raise
-        snapshot = store.snapshot(**when)
+        snapshot = store.snapshot(clock=clock)
         note = f"commit {commit} is no longer kept; made again from commit {snapshot.commit}, which may know more"
     if not note and snapshot.manifest.digest != ours["source"]["manifest"]:
         note = f"commit {commit} of this store is not the one the export was made from"
