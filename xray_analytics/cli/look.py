@@ -158,6 +158,7 @@ def watch(
     as_of: AsOfOption = None,
     clock: ClockOption = "available",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows; default 40 on screen.")] = None,
+    show_persons: PersonsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """The watch list: which company meets which rule, what was before and is now, and since when.
@@ -167,7 +168,7 @@ def watch(
     from .. import terminal
     from ..report.watching import watched
 
-    rows = watched(existing_store(store).snapshot(as_of, clock=clock))
+    rows = watched(existing_store(store).snapshot(as_of, clock=clock), show_persons=show_persons)
     if as_json:
         listed = rows.head(limit or len(rows)).assign(first_seen=lambda t: t["first_seen"].dt.strftime("%Y-%m-%d"))
         sys.stdout.write(listed.to_json(orient="records") + "\n")
