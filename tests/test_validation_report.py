@@ -9,7 +9,7 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from xray_analytics import tables
+from xray_analytics import attach, tables
 from xray_analytics.analysis.policy import SHIPPED
 from xray_analytics.analysis.validation import shipped_policy
 from xray_analytics.errors import InputError
@@ -273,3 +273,19 @@ def test_command__refuses_in_one_sentence(xray, store, tmp_path, arguments, reas
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert reason in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outcomes__attached_ones_are_all_looked_at_also_on_an_earlier_day(tmp_path):
+    """A row without a default dates from the end of its watch: an earlier snapshot alone would hold defaulters only."""
+    book, store = bank_book(300), Store(tmp_path / "store")
+    with store.writer() as writer:
+        writer.append("reports", tables.REPORTS.conform(book["reports"]))
+        writer.commit()
+    attach(store, book["outcomes"][["company_id", "default_date", "observed_until"]], table="outcomes")
+    day = "2025-11-30"
+    found = report.analyse(store.snapshot(day), product="bank", known_until=day, horizon_months=10)
+    given = report.analyse(
+        store.snapshot(day), product="bank", known_until=day, horizon_months=10, outcomes=book["outcomes"]
+    )
+    assert 0 < found.cohorts.n_defaults == given.cohorts.n_defaults
+    assert len(found.cohorts.sample) == len(given.cohorts.sample) > 250

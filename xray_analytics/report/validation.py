@@ -7,7 +7,7 @@ beside it, and gives no verdict on a sample that the policy calls too small.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMS", "READ", "Terms", "Validation", "analyse", "analysed", "read_policy", "write_validation_report"]
 
 FORMS = (".html", ".xlsx")
-READ = ("outcomes", "companies", "loans", "exposures")
+READ = ("companies", "loans", "exposures")
 _Found = TypeVar("_Found")
 
 
@@ -132,8 +132,9 @@ def analyse(  # noqa: PLR0913 - what is judged, by what, and what the reader is 
         There are no outcomes, no reports of the product, or nobody was observed over a whole horizon.
     """
     tables = {name: snapshot.read(name) for name in READ} | {"reports": snapshot.history("reports")}
-    if outcomes is not None:
-        tables["outcomes"] = outcomes
+    # All outcomes, cut at `known_until` by `observations`: a row without a default dates from the end of its watch, so
+    # that an earlier snapshot would show the defaulters only.
+    tables["outcomes"] = replace(snapshot, as_of=None).history("outcomes") if outcomes is None else outcomes
     until = _known_until(tables["outcomes"], known_until)
     title = f"Validation of {product.capitalize()} X-Ray"
     edition = Edition(f"{until:%Y-%m-%d}", snapshot.commit, title, command, all_synthetic(snapshot))
