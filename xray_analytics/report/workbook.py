@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ MOST_ROWS = 1_048_575  # of Excel, without the header
 _LONGEST_TEXT = 32_767  # of an Excel cell
 _NARROWEST, _WIDEST = 9, 60  # characters
 _LOOKED_AT = 300  # rows whose texts decide the width of a column
+_NAME_WIDTH, _WORDS_WIDTH = 26, 110  # characters, of the page to read
+_LINE_POINTS, _ROOM = 15.0, 1.05  # of a line of text; words break before the edge
 _OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 _PLAIN_NUMBERS = ("_class", "_no", "_version", "year")
 _COLORS = ("#3f78ad", "#d9b382", "#74103a", "#8c7cb8", "#616e7c", "#a9d3e6")
@@ -153,14 +155,16 @@ def _check(sheets: Sequence[Sheet]) -> None:
 
 def _read_me(book: Any, sheets: Sequence[Sheet], about: Sequence[tuple[str, str]], title: str) -> None:
     page = book.add_worksheet("Read me")
-    bold, top = book.add_format({"bold": True, "valign": "top"}), book.add_format({"text_wrap": True, "valign": "top"})
+    look = {"text_wrap": True, "valign": "top"}
+    bold, top = book.add_format({"bold": True, **look}), book.add_format(look)
     page.write_string(0, 0, plain(title, longest=200), book.add_format({"bold": True, "font_size": 15}))
     rows = [*about, ("", ""), ("Sheets", ""), *((sheet.name, sheet.note) for sheet in sheets)]
     for at, (name, words) in enumerate(rows, start=2):
         page.write_string(at, 0, plain(name, longest=200), bold)
         page.write_string(at, 1, plain(words, longest=_LONGEST_TEXT), top)
-    page.set_column(0, 0, 26)
-    page.set_column(1, 1, 110)
+        page.set_row(at, _height([(name, _NAME_WIDTH), (words, _WORDS_WIDTH)]))
+    page.set_column(0, 0, _NAME_WIDTH)
+    page.set_column(1, 1, _WORDS_WIDTH)
     page.hide_gridlines(2)
     _for_paper(page)
 
@@ -169,17 +173,24 @@ def _sheet(book: Any, sheet: Sheet) -> None:
     page = book.add_worksheet(sheet.name)
     heads = dict(sheet.heads) or {str(name): str(name) for name in sheet.frame.columns}
     frame = sheet.frame[list(heads)]
+    wrapped: list[list[str]] = []
     for at, (column, head) in enumerate(heads.items()):
         values = frame[column]
         form = number_format(column, values)
         is_text = form == "@" or column == "risk_class"
         look = {"bold": True, "bottom": 1, "valign": "top", "text_wrap": True, "align": "left" if is_text else "right"}
+        look |= {"indent": 1} if is_text else {}
         page.write_string(0, at, plain(head, longest=200), book.add_format(look))
         texts = [_cell(page, row, at, value, column) for row, value in enumerate(values, start=1)]
         length = max((len(text) for text in texts[:_LOOKED_AT]), default=0)
         width = min(max(length, len(head) + 2, _NARROWEST), _WIDEST)
-        wrap = {"text_wrap": True} if length > _WIDEST else {}
-        page.set_column(at, at, width, book.add_format({"num_format": form, "valign": "top", **wrap}))
+        cells = {"num_format": form, "valign": "top"} | ({"indent": 1} if is_text else {})
+        if length > _WIDEST:
+            cells["text_wrap"] = True
+            wrapped.append(texts)
+        page.set_column(at, at, width + is_text, book.add_format(cells))
+    for row, long in enumerate(zip(*wrapped, strict=True), start=1):
+        page.set_row(row, _height([(text, _WIDEST) for text in long]))
     page.freeze_panes(1, 0)
     if len(frame):
         page.autofilter(0, 0, len(frame), len(heads) - 1)
@@ -187,6 +198,11 @@ def _sheet(book: Any, sheet: Sheet) -> None:
             page.insert_chart(1, len(heads) + 1, _chart(book, sheet, list(heads)))
     _for_paper(page)
     page.repeat_rows(0)
+
+
+def _height(cells: Iterable[tuple[str, int]]) -> float:
+    """Of a row whose texts are wrapped at these widths: not every program finds it by itself."""
+    return _LINE_POINTS * max(math.ceil(max(len(text), 1) * _ROOM / width) for text, width in cells)
 
 
 def _for_paper(page: Any) -> None:
