@@ -150,9 +150,16 @@ def test_inspect__names_what_is_not_recognised(xray, tmp_path):
     assert code == 0
     assert "montant" in out
     assert "[transaction_aliases]" in out
-    (tmp_path / "r.json").write_text("<html>")
-    code, _, err = xray("inspect", tmp_path / "r.json")
-    assert (code, err.count("\n")) == (1, 1)
+    for text, found in {
+        "<html>": "another text",
+        '{"report": ': "the end of the text",
+        "": "the end of the text",
+    }.items():
+        (tmp_path / "r.json").write_text(text)
+        code, _, err = xray("inspect", tmp_path / "r.json")
+        assert (code, err.count("\n")) == (1, 1)
+        assert err.startswith(f"xray: {tmp_path / 'r.json'}: $: expected one JSON value, found {found} at position")
+        assert "quarantine" not in err, "it is kept nowhere"
 
 
 def test_verify__whole_and_damaged(xray, store, sandbox, tmp_path):

@@ -278,7 +278,20 @@ def test_damaged_head__is_never_a_step_back(store: Store, damage: bytes) -> None
     with pytest.raises(StoreError, match="is damaged"), store.writer():
         pass
     assert "is damaged" in repr(store)
-    assert [finding.file for finding in store.verify()] == ["commits"]
+    (found,) = store.verify()
+    assert (found.file, found.remedy) == ("commits", "restore it from a backup, or sync or import into a new store")
+    assert found.remedy not in found.problem, "said once"
+
+
+def test_path__of_a_file_or_nowhere_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    for path in (tmp_path / "report.json", tmp_path / "report.json" / "store"):
+        with pytest.raises(StoreError, match=r"cannot be read \(Not a directory\); --store names another folder"):
+            Store(path).snapshot()
+        said = r"cannot be (made|read) .*; --store names another folder"
+        with pytest.raises(StoreError, match=said), Store(path).writer():
+            pass
+    assert (tmp_path / "report.json").read_text() == "{}"
 
 
 def test_misnamed_manifest__is_refused(store: Store) -> None:

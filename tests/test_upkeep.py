@@ -195,7 +195,8 @@ def test_damage__of_a_tidy_table_is_healed_by_rebuild(store, xray, damage):
         damage(part(store, name))
     code, out, _ = xray("verify", "--store", store.path)
     assert (code, out.count("; run `xray rebuild`\n")) == (6, 3)
-    with pytest.raises(StoreError, match="is damaged"):
+    assert (out.count(";"), out.count(".parquet")) == (3, 3), "each sentence names its file and its remedy once"
+    with pytest.raises(StoreError, match=r"is damaged.*`xray rebuild` makes the tables anew"):
         store.snapshot().read("transactions")
     assert xray("rebuild", "--store", store.path)[0] == 0
     assert (store.verify(), says(store)) == ([], before)
@@ -207,7 +208,8 @@ def test_damage__of_raw_is_never_dropped_in_silence(store, xray):
     code, out, _ = xray("verify", "--store", store.path)
     assert code == 6
     assert f"the bytes of these reports are lost: {', '.join(sorted([*BANKS, *RATINGS]))}; restore it" in out
-    assert xray("rebuild", "--store", store.path)[0] == 6
+    code, _, err = xray("rebuild", "--store", store.path)
+    assert (code, "`xray verify` lists all damage and what mends it\n" in err) == (6, True)
     assert store.head.number == 9
     code, out, _ = xray("rebuild", "--store", store.path, "--drop-damaged")
     assert (code, out.count("Given up: parts/raw/")) == (3, 1)
@@ -472,7 +474,7 @@ def test_withdrawn__is_marked_kept_and_cleared(tmp_path, xray):
         assert store.snapshot().withdrawn() == first, "since when it was first noticed"
         assert store.snapshot("2020-01-01").withdrawn() == {}
         assert set(store.snapshot().read("reports")["report_id"]) == {RATINGS[0], BANKS[0]}
-        assert "1 reports are no longer at the service; they are kept here." in xray("status", "--store", store.path)[1]
+        assert "Reports no longer at the service: 1; they are kept here." in xray("status", "--store", store.path)[1]
         service.broken.clear()
         sync(client, store, recheck=True, full=True)
         assert store.snapshot().withdrawn() == {}

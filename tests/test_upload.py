@@ -158,9 +158,9 @@ def test_upload__without_period_and_date_there_is_no_meta(connect, statement):
     [
         ([reply(b"<Error><Code>AccessDenied</Code></Error>", 403)] * 2, "answered 403 'AccessDenied' to the file"),
         ([reply(b"<Error><Code>EntityTooLarge</Code></Error>", 400)], "answered 400 'EntityTooLarge' to the file"),
-        ([reply(b"<Code>a b</Code>" + SIGNATURE.encode(), 500)], "answered 500 to the file"),
+        ([reply(b"<Code>a b</Code>" + SIGNATURE.encode(), 500)] * 2, "answered 500 to the file"),
         ([reply(b"", 200, {"ETag": f'"{"0" * 32}"'})], "received other bytes than were sent"),
-        ([RESET], "did not take the file: no connection, or it broke"),
+        ([RESET] * 2, "did not take the file: no connection, or it broke"),
         ([Reply(b"", "hold")], "did not take the file: no answer in 0.3 s"),
     ],
     ids=["403", "400", "500", "etag", "reset", "silence"],
@@ -189,6 +189,19 @@ def test_upload__an_address_that_is_over_is_asked_for_once_more(connect, stateme
     with Service(storage=[reply(b"<Error><Code>AccessDenied</Code></Error>", 403)]) as service:
         assert send(connect(service.url), statement).id == SECOND
     assert service.calls == ["POST /media", "POST /s3", "POST /media", "POST /s3", f"POST /media/{SECOND}"]
+
+
+@pytest.mark.parametrize("style", ["form", "put"])
+@pytest.mark.parametrize("fault", [RESET, reply(b"<Error><Code>SlowDown</Code></Error>", 503)], ids=["reset", "503"])
+def test_upload__a_file_that_was_cut_off_is_sent_again_to_the_same_address(connect, statement, fault, style):
+    """N36: the same bytes at the same address are one file, so that no empty draft is left."""
+    with Service(storage=[fault], style=style) as service:
+        assert send(connect(service.url), statement).id == MEDIUM
+    step = "POST /s3" if style == "form" else "PUT /s3"
+    assert service.calls == ["POST /media", step, step, ONLINE]
+    first, second = (r.body for r in service.server.requests if r.path == "/s3")
+    assert first == second
+    assert DATA in second
 
 
 # --- resuming

@@ -287,7 +287,7 @@ def test_cli__prints_the_report_and_stores_it(xray, service, tmp_path):
     assert snapshot.read("requests")["request_id"].tolist() == [FIRST]
     code, out, err = xray("wait", FIRST, "--timeout", "0s")
     assert (code, err) == (3, "")
-    assert out.startswith(f"timed_out: request {FIRST} has no new bank report after 0 min; wait again"), "it is known"
+    assert out.startswith(f"timed_out: request {FIRST} has no new bank report after 0 s; wait again"), "it is known"
     bank(service, NEW, riskClass=0)
     assert xray("wait", FIRST, "--no-sync")[:2] == (0, f"{NEW} (ready, but unrated)\n")
     assert Store(tmp_path / "store").snapshot().rows()["reports"] == 1
@@ -302,6 +302,12 @@ def test_cli__takes_open_waits_up_again(xray, service, tmp_path):
     code, out, _ = xray("wait", "--json")
     found = {w["request_id"]: (w["product"], w["status"], w["report_id"]) for w in json.loads(out)}
     assert (code, found) == (3, {FIRST: ("bank", "ready", OLD), SECOND: ("esg", "timed_out", None)})
+    assert xray("wait")[::2] == (0, "No wait is open.\n")
+
+
+@pytest.mark.parametrize("arguments", [(FIRST, "--product", "nope"), (FIRST, "no-id")])
+def test_cli__what_cannot_be_asked_is_not_waited_for_ever_after(xray, arguments):
+    assert xray("wait", *arguments)[0] == 2
     assert xray("wait")[::2] == (0, "No wait is open.\n")
 
 

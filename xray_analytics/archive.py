@@ -22,6 +22,7 @@ import pyarrow as pa
 from . import tables
 from .errors import InputError, ReportError
 from .tidy.batch import Received, tidy
+from .tidy.decode import KEPT
 from .tidy.inspection import Inspection, inspect
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def read_report(path: str | Path, *, fetched_at: datetime | None = None) -> dict
     tidied = tidy([_only(path, fetched_at)])
     error = tidied.outcomes[0].error
     if error is not None:
-        raise error
+        raise _in_file(path, error)
     return {t.name: t.to_pandas(tidied.tables[t.name]) for t in (*tables.REPORT_TABLES, *tables.REQUEST_TABLES)}
 
 
@@ -111,7 +112,10 @@ def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | N
     ReportError
         The file cannot be decoded.
     """
-    return inspect([_only(path)], aliases={**tables.TRANSACTION_ALIASES, **(aliases or {})})
+    try:
+        return inspect([_only(path)], aliases={**tables.TRANSACTION_ALIASES, **(aliases or {})})
+    except ReportError as error:
+        raise _in_file(path, error) from None
 
 
 def _only(path: str | Path, fetched_at: datetime | None = None) -> Received:
@@ -122,6 +126,12 @@ def _only(path: str | Path, fetched_at: datetime | None = None) -> Received:
     if isinstance(found[0], Failed):
         raise InputError(found[0].message)
     return found[0]
+
+
+def _in_file(path: str | Path, error: ReportError) -> ReportError:
+    """The error of a payload that is kept nowhere but in its file."""
+    problem = str(error).removesuffix(KEPT)
+    return ReportError(f"{path}: {problem}", code=error.code, json_path=error.json_path, report_id=error.report_id)
 
 
 _UNREADABLE = (

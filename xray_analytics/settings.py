@@ -237,6 +237,22 @@ class Settings:
         """Whether the service runs on this machine, as the sandbox does."""
         return urlsplit(self.base_url).hostname in LOOPBACK_HOSTS
 
+    def checked_id(self, text: str) -> str:
+        """The id, if it may reach a URL; it is not repeated in the error, as it could be anything."""
+        if not is_id(text, self.id_pattern):
+            raise InputError(
+                f"an id is not of the form {self.id_pattern!r} and was not sent; "
+                "check it, or change the setting id_pattern"
+            )
+        return text
+
+    def source_of(self, product: str) -> str:
+        """The service's word for a product."""
+        if product not in self.sources:
+            known = ", ".join(sorted(self.sources))
+            raise InputError(f"unknown product {product!r}; known are {known}; add others to the setting sources")
+        return self.sources[product]
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None, *, file: str | Path | None = None) -> Self:
         """Settings from ``XRAY_…`` variables over an optional TOML file (``XRAY_SETTINGS`` or `file`).

@@ -199,9 +199,9 @@ def show_status(facts: Mapping[str, Any]) -> None:
     if facts["last_run"]:
         show(pd.DataFrame([facts["last_run"]]), title="Last run")
     if facts["n_quarantined"]:
-        say(f"{facts['n_quarantined']:,} payloads are in quarantine: `xray read quarantine` names them.")
+        say(f"Payloads in quarantine now: {facts['n_quarantined']:,}; `xray read quarantine` names them.")
     if facts["n_withdrawn"]:
-        say(f"{facts['n_withdrawn']:,} reports are no longer at the service; they are kept here.")
+        say(f"Reports no longer at the service: {facts['n_withdrawn']:,}; they are kept here.")
 
 
 def show_tables(table: Declared | None) -> None:

@@ -129,7 +129,7 @@ class XRayClient:
         """
         body: dict[str, Any] = {"code": opening.company_code(code_id, code_type)}
         if creator is not None:
-            body["creator"] = self._checked_id(creator)
+            body["creator"] = self._settings.checked_id(creator)
         if business_name is not None:
             body["businessName"] = business_name
         if self._journal is None:
@@ -142,7 +142,7 @@ class XRayClient:
         Documented: ``POST /requests/[id]`` with ``notes``; its answer is not, hence the second call. Sending the same
         notes twice does no harm.
         """
-        path = f"/requests/{self._checked_id(request_id)}"
+        path = f"/requests/{self._settings.checked_id(request_id)}"
         again = "send the notes again, twice the same does no harm"
         self._transport.post(path, {"notes": notes.to_payload()}, accept_json=False, if_unknown=again)
         return self.get_request(request_id)
@@ -187,7 +187,7 @@ class XRayClient:
         meta, settings = upload.checked_meta(name, period, date), self._settings
         document = upload.read_document(path, name=name, meta=meta, media_type=media_type, settings=settings)
         one = upload.Upload(self._transport, settings, journal=self._journal, progress=progress)
-        return one.run(self._checked_id(request_id), document, again=again)
+        return one.run(self._settings.checked_id(request_id), document, again=again)
 
     def download_pdf(self, report_id: str) -> bytes:
         """The PDF of a Bank X-Ray report (documented for no other product), checked to be whole and of this report.
@@ -199,7 +199,7 @@ class XRayClient:
         ApiError
             Codes ``wrong_id`` and ``invalid_pdf`` beside those of every call.
         """
-        return pdf.download(self._transport, self._settings, self._checked_id(report_id))
+        return pdf.download(self._transport, self._settings, self._settings.checked_id(report_id))
 
     def wait_for_report(
         self, request_id: str, *, product: str, timeout: timedelta = PATIENCE, known: Iterable[str] = ()
@@ -285,9 +285,14 @@ class XRayClient:
         ApiError
             The service did not answer as it should; code ``invalid_list`` if not with a list of identified objects.
         """
+        if product is not None and source is not None:
+            raise InputError("give product or source, not both")
         if product is not None:
-            source = self._source(product, source)
-        filters = {"source": source, "request": self._checked_id(request_id) if request_id is not None else None}
+            source = self._settings.source_of(product)
+        filters = {
+            "source": source,
+            "request": self._settings.checked_id(request_id) if request_id is not None else None,
+        }
         return self._list("report", {name: value for name, value in filters.items() if value is not None})
 
     def fan_out(self, function: Callable[[K], V], items: Iterable[K]) -> Iterator[tuple[K, V | ApiError]]:
@@ -319,7 +324,7 @@ class XRayClient:
         return self._answer("request", identity, response.body)
 
     def _get(self, kind: Kind, asked: str) -> Answer:
-        path = f"/{kind}s/{self._checked_id(asked)}"
+        path = f"/{kind}s/{self._settings.checked_id(asked)}"
         response = self._receive(path, {})
         if response.is_json and id_of(kind, response.body) != asked:
             raise _unexpected("wrong_id", path, f"the answer is not the {kind} asked for, its id is another or missing")
@@ -372,22 +377,6 @@ class XRayClient:
 
     def _answer(self, kind: Kind, identity: str, body: bytes) -> Answer:
         return Answer(kind, identity, body, self._settings.api_version, self._now())
-
-    def _checked_id(self, text: str) -> str:
-        if not is_id(text, self._settings.id_pattern):
-            raise InputError(
-                f"an id is not of the form {self._settings.id_pattern!r} and was not sent; "
-                "check it, or change the setting id_pattern"
-            )
-        return text
-
-    def _source(self, product: str, source: str | None) -> str:
-        if source is not None:
-            raise InputError("give product or source, not both")
-        if product not in self._settings.sources:
-            known = ", ".join(sorted(self._settings.sources))
-            raise InputError(f"unknown product {product!r}; known are {known}; add others to the setting sources")
-        return self._settings.sources[product]
 
 
 def _unexpected(code: str, path: str, problem: str) -> ApiError:

@@ -19,6 +19,7 @@ from .watchdog import Watchdog
 
 _CHUNK = 65_536
 _ANSWER_CAP = 65_536
+_ATTEMPTS = 2
 Progress = Callable[[int, int], object]
 
 
@@ -32,7 +33,7 @@ class Receipt:
 
 
 class Storage:
-    """Sends files, one attempt each; a context manager."""
+    """Sends files; a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._watchdog = settings, Watchdog()
@@ -46,7 +47,10 @@ class Storage:
         self._session.close()
 
     def send(self, url: str, body: Iterable[bytes], *, method: str, headers: Mapping[str, str]) -> Receipt:
-        """Send `body`, whose length is in `headers`, in one attempt of at most ``upload_timeout`` seconds.
+        """Send `body`, which is taken anew for each attempt: two at most, in ``upload_timeout`` seconds together.
+
+        Once more where the connection broke or the host failed (5xx): the same bytes at the same address are one file,
+        however often they arrive, and another address would cost another medium.
 
         Raises
         ------
@@ -56,15 +60,23 @@ class Storage:
         check_host(url, self._settings)
         seconds = self._settings.upload_timeout
         with self._watchdog.limit(seconds) as limit:
-            try:
-                outcome = self._exchange(url, body, method, headers)
-            except FOREIGN as error:
-                outcome, limit.expired = translated(error), limit.is_over
+            for _ in range(_ATTEMPTS):
+                outcome = self._attempt(url, body, method, headers)
+                if isinstance(outcome, Failure) and limit.is_over:
+                    limit.expired = True
+                if limit.expired or not _may_heal(outcome):
+                    break
         if limit.expired:
             outcome = Failure(UnavailableError, f"no answer in {seconds:g} s")
         if isinstance(outcome, Failure):
             raise UploadError(f"the storage host did not take the file: {outcome.problem}; upload it again")
         return outcome
+
+    def _attempt(self, url: str, body: Iterable[bytes], method: str, headers: Mapping[str, str]) -> Receipt | Failure:
+        try:
+            return self._exchange(url, body, method, headers)
+        except FOREIGN as error:
+            return translated(error)
 
     def _exchange(self, url: str, body: Iterable[bytes], method: str, headers: Mapping[str, str]) -> Receipt | Failure:
         settings = self._settings
@@ -128,6 +140,10 @@ upload_hosts does not allow; nothing was sent, ask the vendor before you add it
             f"the service asks to upload to '{shown}', which the setting upload_hosts does not allow; "
             "nothing was sent, ask the vendor before you add it"
         )
+
+
+def _may_heal(outcome: Receipt | Failure) -> bool:
+    return outcome.retry if isinstance(outcome, Failure) else outcome.status >= 500
 
 
 def _code(said: bytes) -> str:

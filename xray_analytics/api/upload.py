@@ -4,8 +4,9 @@ Documented: the steps, the body of the first, and that it answers with ``upload`
 ``upload`` (a form to POST, or an address to PUT to; inside ``medium`` or beside it) and the body of the third step.
 
 A medium is put online only after the storage host confirmed the file, and a file that was confirmed is never sent
-again: the journal remembers it until its medium is online. A step that failed before leaves at most a draft without a
-file, which starts nothing; the service documents no way to remove it, nor to ask again where its file should go.
+again: the journal remembers it until its medium is online. A file that was cut off is sent once more to the same
+address. A step that failed for good before leaves at most a draft without a file, which starts nothing; the service
+documents no way to remove it, nor to ask again where its file should go.
 """
 
 from __future__ import annotations

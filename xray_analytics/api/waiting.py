@@ -194,5 +194,7 @@ def _too_late(wait: Wait, last: ApiError | None) -> NotReadyError:
 
 
 def _length(span: timedelta) -> str:
+    if span < timedelta(minutes=1):
+        return f"{round(span.total_seconds())} s"
     minutes = round(span.total_seconds() / 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

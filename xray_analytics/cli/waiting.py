@@ -53,6 +53,9 @@ def wait(
     from ..journal import Journal
 
     settings, longest = service_settings(), span(timeout, "--timeout")
+    for asked in request or ():  # before it is remembered: a wait that cannot be asked for would never end
+        settings.source_of(product)
+        settings.checked_id(asked)
     opened, ended = open_store(store), []
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(journal_path(store)))

@@ -162,6 +162,8 @@ def _explain(error: OSError, root: Path, needed: int) -> str:
         return f"store {root}: the disk is full ({needed:,} bytes needed, {free:,} free); nothing was committed"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"store {root} cannot be written ({error.strerror}): check its owner and mode; reading still works"
+    if not root.is_dir():
+        return f"store {root} cannot be made ({error.strerror}); --store names another folder"
     where = os.path.basename(str(error.filename or root))
     return f"store {root}: {error.strerror or error} at {where}; nothing was committed, run the command again"
 

@@ -76,7 +76,7 @@ def decode(data: bytes, where: Path) -> Manifest:
     """
     head = _HEAD.match(data)
     if head is None or hashlib.sha256(data[head.end() :]).hexdigest() != head[1].decode():
-        raise StoreError(f"manifest {where} is damaged; `xray verify` lists what is whole, a backup restores it")
+        raise StoreError(f"manifest {where} is damaged; restore it from a backup, or sync or import into a new store")
     body = json.loads(data)
     if body["format"] > FORMAT:
         raise StoreError(f"manifest {where} has format {body['format']}, this package reads up to {FORMAT}: upgrade it")
@@ -113,7 +113,8 @@ def published(root: Path) -> list[int]:
     except FileNotFoundError:
         names = []
     except OSError as error:
-        raise StoreError(f"store {root} cannot be read ({error.strerror}); check its owner and mode") from None
+        remedy = "check its owner and mode" if root.is_dir() else "--store names another folder"
+        raise StoreError(f"store {root} cannot be read ({error.strerror}); {remedy}") from None
     return sorted(int(name[:12]) for name in names if re.fullmatch(r"\d{12}\.json", name))
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .. import tables
 from ..errors import StoreError
 from ..schema import Table, money_units
 from . import files
@@ -172,6 +173,6 @@ def _footer(path: Path, sha256: str) -> tuple[int, frozenset[str]]:
 
 
 def _damaged(path: Path, problem: str) -> StoreError:
-    return StoreError(
-        f"part {path} is damaged: {problem}; `xray verify` lists all damage, `xray rebuild` makes the tables anew"
-    )
+    follows = tables.TABLES.get(path.parent.name) in tables.DERIVED_TABLES
+    mends = ", `xray rebuild` makes the tables anew" if follows else " and what mends it"
+    return StoreError(f"part {path} is damaged: {problem}; `xray verify` lists all damage{mends}")

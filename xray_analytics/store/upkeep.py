@@ -63,7 +63,8 @@ def verify(root: Path, connection: engine.Connection) -> list[Finding]:
         head = read_head(root)
         refuse_lost_commits(root)
     except StoreError as error:
-        return [Finding("commits", str(error), _BACKUP)]
+        problem, _, mends = str(error).partition("; ")
+        return [Finding("commits", problem, mends or _BACKUP)]
     if head is None:
         return []
     damaged = list(bad_parts(root, head))
@@ -71,6 +72,11 @@ def verify(root: Path, connection: engine.Connection) -> list[Finding]:
     if damaged:
         return [*found, *_lost_objects(root, head, damaged, connection)]
     return [*found, *_bad_bodies(root, head), *_repeated_keys(root, head, connection)]
+
+
+def _problem(error: Exception) -> str:
+    """What an error says is wrong, without the remedy it names as well."""
+    return str(error).partition("; ")[0]
 
 
 def _bad_manifests(root: Path, head: Manifest) -> Iterator[Finding]:
@@ -85,7 +91,9 @@ def _bad_manifests(root: Path, head: Manifest) -> Iterator[Finding]:
             manifest = read_manifest(root, number)
         except StoreError as error:
             parent = None
-            yield Finding(f"commits/{name}", str(error), f"only history: {_BACKUP} or wait, it goes with later commits")
+            yield Finding(
+                f"commits/{name}", _problem(error), f"only history: {_BACKUP} or wait, it goes with later commits"
+            )
             continue
         follows = (manifest.parent, manifest.number) == (parent.digest, parent.number + 1) if parent else True
         if not follows and manifest.root != number:
@@ -111,7 +119,7 @@ def bad_parts(root: Path, head: Manifest) -> Iterator[tuple[str, Part, Finding]]
             except FileNotFoundError:
                 yield name, part, Finding(file, "is missing", remedy(name))
             except (StoreError, OSError) as error:
-                yield name, part, Finding(file, str(error), remedy(name))
+                yield name, part, Finding(file, _problem(error).removeprefix(f"part {root / file} "), remedy(name))
 
 
 def drop_damaged(root: Path, writer: Writer) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from .drift import Notes
 
 Json = Any
 MAX_DEPTH = 64
+KEPT = "; the bytes are kept in quarantine"
 _BOM = b"\xef\xbb\xbf"
 
 _sorted_json = msgspec.json.Encoder(order="sorted", decimal_format="number")
@@ -31,7 +32,7 @@ _sorted_json = msgspec.json.Encoder(order="sorted", decimal_format="number")
 def refuse(code: str, path: str, problem: str) -> Never:
     """Raise the `ReportError` that quarantines a report."""
     where = f"$.{path}" if path else "$"
-    raise ReportError(f"{where}: {problem}; the bytes are kept in quarantine", code=code, json_path=where)
+    raise ReportError(f"{where}: {problem}{KEPT}", code=code, json_path=where)
 
 
 def parse(body: bytes, *, exact: bool = False, notes: Notes | None = None) -> Json:
@@ -122,7 +123,8 @@ def _parse_exactly(body: bytes, real: Callable[[str], Any], notes: Notes) -> Jso
     except UnicodeDecodeError as error:
         refuse("invalid_utf8", "", f"expected UTF-8, found other bytes at position {error.start}")
     except json.JSONDecodeError as error:
-        refuse("invalid_json", "", f"expected one JSON value, found another text at position {error.pos}")
+        found = "another text" if error.doc[error.pos :].strip() else "the end of the text"
+        refuse("invalid_json", "", f"expected one JSON value, found {found} at position {error.pos}")
     except RecursionError:
         refuse("too_deep", "", f"expected at most {MAX_DEPTH} levels, found more")
     return _checked(tree, "", notes)
