@@ -184,7 +184,7 @@ def _sheet(book: Any, sheet: Sheet) -> None:
         texts = [_cell(page, row, at, value, column) for row, value in enumerate(values, start=1)]
         length = max((len(text) for text in texts[:_LOOKED_AT]), default=0)
         width = min(max(length, len(head) + 2, _NARROWEST), _WIDEST)
-        cells = {"num_format": form, "valign": "top"} | ({"indent": 1} if is_text else {})
+        cells = {"num_format": form, "valign": "top"} | ({"align": "left", "indent": 1} if is_text else {})
         if length > _WIDEST:
             cells["text_wrap"] = True
             wrapped.append(texts)
