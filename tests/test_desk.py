@@ -173,6 +173,22 @@ def test_manners__unknown_choices_and_names():
         Sandbox(companies=1, answer_style="odd")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("polite=true", "no manner 'polite'; there are list_style, "),
+        ("report_delay=soon", "report_delay must be a number of seconds, not 'soon'"),
+        ("report_delay=nan", "report_delay must be a number of seconds"),
+        ("upload_seconds=-1", "upload_seconds must be a number of seconds"),
+        ("rewritten", "rewritten must be true or false, not ''"),
+        ("deliveries=never", "deliveries 'never' is unknown to the sandbox; choose one of once, twice, reordered"),
+    ],
+)
+def test_manners__of_the_command_line_are_checked(text, message):
+    with pytest.raises(InputError, match=message):
+        Manners(**Manners.parsed([text]))
+
+
 # --- webhooks
 
 

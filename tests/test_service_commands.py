@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from faults.server import reply
 from gateway import RESET, Gateway
 
 from xray_analytics import Sandbox, Store, XRayClient, cli, sync
@@ -92,6 +93,29 @@ def test_request_notes__by_company_in_euros_with_warnings(xray, sandbox, request
     assert err == "warning: fixed assets are above total assets\n"
     shown = json.loads(xray("request", "show", request_id, "--json")[1])
     assert (shown["notes"]["totalFixedAssets"], shown["notes"]["workforceNumber"]) == (9950, 3)
+
+
+def test_request_notes__of_many_companies_in_one_go(xray, sandbox, monkeypatch, tmp_path):
+    """Rows by request and by company; one that is for nobody stops all before anything is sent."""
+    listed = json.loads(xray("request", "list", "--json")[1])
+    codes = [one["code"]["id"] for one in listed]
+    first, second = [one for one in listed if codes.count(one["code"]["id"]) == 1][:2]
+    lines = [f"request_id,{HEAD},{REST}", f"{first['id']},,false,3{',1' * 11}"]
+    lines += [f",{second['code']['id']},false,4{',1' * 11}", f",000000000,false,5{',1' * 11}"]
+    (tmp_path / "n.csv").write_text("\n".join(lines))
+    code, out, err = xray("request", "notes", "n.csv", "--euros")
+    assert (code, out, err) == (2, "", "xray: the file has 1 problem: 000000000 has no request\n")
+    (tmp_path / "n.csv").write_text("\n".join(lines[:3]))
+    code, out, _ = xray("request", "notes", "n.csv", "--euros")
+    assert (code, out) == (0, "Notes of 2 requests sent.\n")
+    after = [json.loads(xray("request", "show", one["id"], "--json")[1])["notes"] for one in (first, second)]
+    assert [(notes["workforceNumber"], notes["equity"]) for notes in after] == [(3, 100), (4, 100)]
+    refusal = {f"POST /requests/{first['id']}": [reply({"error": "closed"}, 409)]}
+    with Gateway(sandbox.url, refusal) as gateway:
+        monkeypatch.setenv("XRAY_BASE_URL", gateway.url)
+        code, out, err = xray("request", "notes", "n.csv", "--euros")
+    assert (code, out) == (3, f"Notes of request {second['id']} sent.\n")
+    assert f"POST /requests/{first['id']} at " in err
 
 
 def test_request_notes__problems_are_named_before_anything_is_sent(xray, request_id, tmp_path):

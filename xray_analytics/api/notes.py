@@ -170,11 +170,42 @@ def read_notes(path: str | Path, *, in_euros: bool = False) -> dict[str, Notes]:
     return found
 
 
+def addressed(companies: Mapping[str, Notes], requests: Mapping[str, str]) -> dict[str, Notes]:
+    """The notes of many companies by the request they are for.
+
+    Parameters
+    ----------
+    companies
+        As `read_notes` gives them: by request, or by company.
+    requests
+        The company of each request there is.
+
+    Raises
+    ------
+    InputError
+        A row is for no request, or could be for several, or two are for the same: all such rows at once.
+    """
+    found, problems = dict[str, Notes](), list[str]()
+    for key, notes in companies.items():
+        ids = [key] if key in requests else [request_id for request_id, code in requests.items() if code == key]
+        if len(ids) == 1 and ids[0] not in found:
+            found[ids[0]] = notes
+        elif len(ids) == 1:
+            problems.append(f"{key} is for request {ids[0]}, as is another row")
+        elif ids:
+            problems.append(f"{key} has {len(ids)} requests ({', '.join(ids)}): give the request_id")
+        else:
+            problems.append(f"{key or 'a row without an id'} has no request")
+    _raise("the file has", problems)
+    return found
+
+
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({type(error).__name__}); give a CSV or JSON file in UTF-8") from None
+        why = getattr(error, "strerror", None) or "not UTF-8"
+        raise InputError(f"{path} cannot be read ({why}); give a CSV or JSON file in UTF-8") from None
     if path.suffix.lower() == ".json" or text.lstrip().startswith(("{", "[")):
         return _json_rows(path, text)
     head = text.partition("\n")[0]

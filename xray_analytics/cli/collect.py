@@ -53,12 +53,19 @@ def sandbox(
     seed: Annotated[int, typer.Option(min=0, help="Which economy.")] = 7,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
     faults: Annotated[str, typer.Option(help="none, slow, flaky, limited, confused, hostile or down.")] = "none",
+    manner: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="How it plays what is undocumented: report_delay=172800; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Serve a fictitious risk service on this machine until Ctrl-C.
 
-    Example: xray sandbox --companies 50
+    Example: xray sandbox --companies 50 --manner report_delay=60 --manner deliveries=twice
     """
     from ..sandbox import Sandbox
+    from ..sandbox.manners import Manners
 
     def announce(served: Sandbox) -> None:
         settings = served.settings()
@@ -68,7 +75,8 @@ def sandbox(
         typer.echo(f"export XRAY_SESSION_TOKEN={settings.session_token.reveal()}")
         typer.echo(f"export XRAY_BUSINESS_ID={settings.business_id}")
 
-    Sandbox(companies=companies, seed=seed, port=port, faults=faults).serve_forever(announce)
+    manners = {"faults": faults} | Manners.parsed(manner or ())
+    Sandbox(companies=companies, seed=seed, port=port, **manners).serve_forever(announce)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,25 +98,40 @@ def request_list(as_json: JsonOption = False) -> None:
 
 @request.command("notes")
 def request_notes(
-    request_id: Annotated[str, typer.Argument(help="Id of the request.")],
+    request_id: Annotated[
+        list[str] | None, typer.Argument(metavar="REQUEST", help="Ids of requests; default every row of the file.")
+    ] = None,
+    *,
     file: Annotated[Path, typer.Argument(help="CSV or JSON: one company, or many by request_id or company_id.")],
     euros: Annotated[bool, typer.Option("--euros", help="Amounts are euros, not cents.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the notes of a company and send them: all problems are named before anything is sent.
+    """Check the notes of companies and send them: all problems are named before anything is sent.
+
+    Exit code 3 where the service took those of some requests only.
 
     Example: xray request notes 635107e452436f15d3b39d87 accounts.csv --euros
     """
     from ..api.client import XRayClient
     from ..api.notes import read_notes
+    from ..errors import ApiError
 
     companies = read_notes(file, in_euros=euros)
     with XRayClient(service_settings()) as client:
-        notes = _notes_of(client, request_id, companies)
-        for warning in notes.warnings:
-            typer.echo(f"warning: {warning}", err=True)
-        updated = client.update_notes(request_id, notes)
-    _say(updated.data, as_json, f"Notes of request {request_id} sent.")
+        wanted = _notes_of(client, request_id, companies)
+        for one, notes in wanted.items():
+            for warning in notes.warnings:
+                typer.echo(f"warning: {warning}" + f" (request {one})" * (len(wanted) > 1), err=True)
+        sent = dict(client.fan_out(lambda one: client.update_notes(one, wanted[one]), wanted))
+    refused = {one: error for one, error in sent.items() if isinstance(error, ApiError)}
+    if len(sent) == len(refused) == 1:
+        raise next(iter(refused.values()))
+    taken = [answer.data for answer in sent.values() if not isinstance(answer, ApiError)]
+    _say(taken[0] if len(wanted) == 1 else taken, as_json, _sent(wanted.keys() - refused.keys()))
+    for error in refused.values():
+        typer.echo(f"xray: {error}", err=True)
+    if refused:
+        raise typer.Exit(3)
 
 
 @app.command()
@@ -194,13 +209,29 @@ def _service(store: Path) -> Iterator[XRayClient]:
         yield client
 
 
-def _notes_of(client: XRayClient, request_id: str, companies: Mapping[str, Notes]) -> Notes:
-    """The row of the request, else the one of its company, else the only one of a file without ids."""
-    code = client.get_request(request_id).get("code") or {}
-    for key in (request_id, str(code.get("id")), ""):
-        if key in companies:
-            return companies[key]
-    raise InputError(f"the file has no row for request {request_id}, neither by request_id nor by company_id")
+def _notes_of(client: XRayClient, asked: list[str] | None, companies: Mapping[str, Notes]) -> dict[str, Notes]:
+    """Every row by its request; of a request asked for: its row, else that of its company, else one without ids."""
+    from ..api.notes import addressed
+
+    if not asked:
+        return addressed(companies, {one.id: _company(one) for one in client.list_requests()})
+    found = {}
+    for request_id in asked:
+        keys = (request_id, _company(client.get_request(request_id)), "")
+        row = next((companies[key] for key in keys if key in companies), None)
+        if row is None:
+            raise InputError(f"the file has no row for request {request_id}, neither by request_id nor by company_id")
+        found[request_id] = row
+    return found
+
+
+def _sent(request_ids: Collection[str]) -> str:
+    what = f"request {min(request_ids)}" if len(request_ids) == 1 else f"{len(request_ids):,} requests"
+    return f"Notes of {what} sent."
+
+
+def _company(found: Mapping[str, Any]) -> str:
+    return str((found.get("code") or {}).get("id"))
 
 
 def _code(found: Mapping[str, Any]) -> str:

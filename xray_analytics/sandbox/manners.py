@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ..errors import InputError
 
@@ -35,6 +38,20 @@ _CHOICES = {
     "upload_place": ("inside", "beside"),
     "medium_status": ("online", "pending_extraction"),
     "deliveries": ("once", "twice", "reordered"),
+}
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError("no length of time")
+    return seconds
+
+
+_READ: dict[type, Callable[[str], Any]] = {
+    str: str,
+    float: _seconds,
+    bool: {"true": True, "false": False}.__getitem__,
 }
 
 
@@ -79,6 +96,33 @@ class Manners:
     deliveries: str = "once"
     rewritten: bool = False
     faults: str = "none"
+
+    @classmethod
+    def parsed(cls, texts: Iterable[str]) -> dict[str, Any]:
+        """Arguments from ``NAME=VALUE``, as a command line has them.
+
+        Raises
+        ------
+        InputError
+            There is no such name, or the value is not of its kind.
+
+        Examples
+        --------
+        >>> Manners.parsed(["report_delay=0.5", "deliveries=twice", "notes_start_report=false"])
+        {'report_delay': 0.5, 'deliveries': 'twice', 'notes_start_report': False}
+        """
+        own = {one.name: type(one.default) for one in fields(cls)}
+        found = {}
+        for text in texts:
+            name, _, value = text.partition("=")
+            if name not in own:
+                raise InputError(f"no manner {name!r}; there are {', '.join(own)}, each as NAME=VALUE")
+            try:
+                found[name] = _READ[own[name]](value)
+            except (KeyError, ValueError):
+                kind = "true or false" if own[name] is bool else "a number of seconds"
+                raise InputError(f"{name} must be {kind}, not {value!r}") from None
+        return found
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
