@@ -25,7 +25,7 @@ def run(script, *arguments):
 
 def test_queries(work):
     out = run("queries", "--companies", 3, "--rounds", 1, "--work", work)
-    assert len(re.findall(r"pandas over \w+: [0-9.]+ \[[0-9.]+ \.\. [0-9.]+\], 1 rounds", out)) == 6
+    assert len(re.findall(r"pandas over \w+: [0-9.]+ \[[0-9.]+ \.\. [0-9.]+\], 1 rounds", out)) == 9
 
 
 def test_fetch(work):

@@ -100,7 +100,8 @@ def test_the_engine_settles_overlaps_as_pandas_does(given_reports, given_entries
     kept, left_out = company_entries(transactions, covered_days(reports), ())
     connection = duckdb.connect()
     for of in (lambda arrow: arrow, connection.from_arrow):
-        settled = frames.collect(settled_entries(of(transactions), of(reports), ()), REPORTS)
+        rows, _ = settled_entries(of(transactions), of(reports), ())
+        settled = frames.collect(rows, REPORTS)
         mine = settled[settled["state"] == MINE]
         assert sorted(mine["amount"].astype(float)) == sorted(kept["amount"])
         counts = settled["state"].value_counts()

@@ -148,8 +148,7 @@ def with_companies(reports: Frame, companies: Frame | None, names: Sequence[str]
     if not names:
         return reports
     rows = frames.lazy(reports, REPORTS, ("company_id",))
-    found = rows.collect_schema()
-    absent = [name for name in dict.fromkeys(names) if name not in found]
+    absent = [name for name in dict.fromkeys(names) if name not in rows.columns]
     if not absent:
         return rows
     if companies is None:

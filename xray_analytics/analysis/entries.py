@@ -137,26 +137,30 @@ def company_entries(
 
 def settled_entries(
     transactions: Frame, reports: Frame, columns: tuple[str, ...], *, as_of: AsOf | None = None
-) -> nw.LazyFrame[Any]:
+) -> tuple[nw.LazyFrame[Any], pd.DataFrame]:
     """The entries of companies, lazily, each with its `state`: what `company_entries` keeps is ``mine``.
 
     Days are those of the periods of the reports, all accounts together; `columns`, `amount` and `company_id` are there.
+    Second, the bank reports in pandas. Where each company has one there is nothing to settle, and nobody is asked.
     """
-    versions = _versions(reports, as_of)
     start, end = (nw.col(name) for name in _PERIOD)
+    first, after = start.dt.offset_by("1d"), end.dt.offset_by("1d")  # the days after its start up to its end
     is_span = (end > start) & (end <= start.dt.offset_by(f"{_LONGEST}d"))
-    versions = versions.with_columns(is_span=is_span)
-    carried = ("company_id", "created_at", "is_span", *_PERIOD)
+    versions = frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of)
+    seen = frames.collect(versions, REPORTS)
+    versions = versions.filter(~nw.col("company_id").is_null()).with_columns(
+        first=nw.when(is_span).then(first), after=nw.when(is_span).then(after)
+    )
+    carried = ("company_id", "created_at", "first", "after")
     rows = frames.of_reports(transactions, TRANSACTIONS, ("booked_date", "amount", *columns), versions, carried)
-    day = nw.col("booked_date").dt.truncate("1d")
-    is_poor = day.is_null() | nw.col("amount").is_null()
-    inside = (nw.col("is_span") & (day > start) & (day <= end)).fill_null(False)
-    rows = rows.with_columns(booked_date=day, is_poor=is_poor, is_inside=inside)
-    elsewhere = _told_elsewhere(rows, versions)
-    rows = rows.join(elsewhere, on=["report_id", "booked_date"], how="left")
-    told = nw.when(nw.col("is_poor")).then(nw.lit(POOR)).when(~nw.col("is_other").is_null()).then(nw.lit(IN_OTHER))
-    state = told.when(nw.col("is_inside")).then(nw.lit(MINE)).otherwise(nw.lit(OUTSIDE))
-    return rows.with_columns(state=state).select("company_id", "state", "amount", *columns)
+    day, amount = nw.col("booked_date"), nw.col("amount")
+    rows = rows.with_columns(is_inside=((day >= nw.col("first")) & (day < nw.col("after"))).fill_null(False))
+    state: nw.Expr = nw.when(nw.col("is_inside")).then(nw.lit(MINE)).otherwise(nw.lit(OUTSIDE))
+    if seen["company_id"].dropna().duplicated().any():
+        rows = rows.join(_told_elsewhere(rows, versions), on=["report_id", "booked_date"], how="left")
+        state = nw.when(~nw.col("is_other").is_null()).then(nw.lit(IN_OTHER)).otherwise(state)
+    state = nw.when(day.is_null() | amount.is_null()).then(nw.lit(POOR)).otherwise(state)
+    return rows.with_columns(state=state).select("company_id", "state", "amount", *columns), seen
 
 
 def _told_elsewhere(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
@@ -164,13 +168,14 @@ def _told_elsewhere(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any]) -> nw.
 
     Only companies with several reports get into the join.
     """
-    others = versions.filter(nw.col("is_span")).select(
-        "company_id", other_id="report_id", other_at="created_at", other_start=_PERIOD[0], other_end=_PERIOD[1]
+    several = versions.group_by("company_id").agg(nw.len().alias("n_reports")).filter(nw.col("n_reports") > 1)
+    others = versions.join(several.select("company_id"), on="company_id", how="inner").select(
+        "company_id", other_id="report_id", other_at="created_at", other_first="first", other_after="after"
     )
-    days = rows.filter(~nw.col("is_poor")).join(others, on="company_id", how="inner")
+    days = rows.filter(~nw.col("booked_date").is_null()).join(others, on="company_id", how="inner")
     day, at, other_at = nw.col("booked_date"), nw.col("created_at"), nw.col("other_at")
     is_newer = (other_at > at) | ((other_at == at) & (nw.col("other_id") > nw.col("report_id")))
-    covers = (day > nw.col("other_start")) & (day <= nw.col("other_end"))
+    covers = (day >= nw.col("other_first")) & (day < nw.col("other_after"))
     told = days.filter(nw.col("other_id") != nw.col("report_id"), covers, is_newer | ~nw.col("is_inside"))
     return told.select("report_id", "booked_date").unique().with_columns(is_other=nw.lit(True))
 

@@ -79,7 +79,8 @@ def criterion_prevalence(
     [['good', 1, 0.5], ['neutral', 0, 0.0], ['bad', 1, 0.5]]
     """
     reports = with_companies(reports, companies, [by])
-    rows = _newest(criteria, reports, ["sentiment"], [by])
+    versions = frames.newest_versions(reports, [by], product="bank")
+    rows = _newest(criteria, versions, ["sentiment"], [by])
     found = frames.collect(
         rows.group_by("criterion", by, "sentiment").agg(nw.len().alias("n_companies")),
         BANK_FLAG_CRITERIA,
@@ -94,7 +95,7 @@ def criterion_prevalence(
     result = kept[["criterion", by, "sentiment", "n_companies", "n_assessed"]].reset_index(drop=True)
     result = result.astype({"n_companies": "int64", "n_assessed": "int64"})
     result["share_ratio"] = result["n_companies"] / result["n_assessed"]
-    result.attrs["base"] = _base(rows, reports, {"by": by})
+    result.attrs["base"] = _base(rows, versions, {"by": by})
     return result
 
 
@@ -139,7 +140,8 @@ def criterion_cooccurrence(criteria: Frame, reports: Frame, *, sentiment: str = 
     """
     if sentiment not in SENTIMENTS:
         raise InputError(f"sentiment is {sentiment!r}; choose {', '.join(SENTIMENTS)}")
-    rows = _newest(criteria, reports, ["sentiment"])
+    versions = frames.newest_versions(reports, product="bank")
+    rows = _newest(criteria, versions, ["sentiment"])
     table = frames.collect(rows.select("company_id", "criterion", "sentiment"), BANK_FLAG_CRITERIA, REPORTS)
     names = np.array(sorted(table["criterion"].unique()), dtype=object)
     company, _ = pd.factorize(table["company_id"])
@@ -153,7 +155,7 @@ def criterion_cooccurrence(criteria: Frame, reports: Frame, *, sentiment: str = 
     result = pairs.assign(**counts).astype(dict.fromkeys(counts, "int64"))
     chance = (result["n_criterion"] * result["n_other"]).where(lambda product: product > 0)
     result["lift"] = (result["n_both"] * result["n_companies"] / chance).astype("float64")
-    result.attrs["base"] = _base(rows, reports, {"sentiment": sentiment})
+    result.attrs["base"] = _base(rows, versions, {"sentiment": sentiment})
     return result
 
 
@@ -200,9 +202,10 @@ def criterion_profile(criteria: Frame, reports: Frame) -> pd.DataFrame:
     >>> criterion_profile(criteria, reports)[["direction", "n_conflicts", "grade_a_ratio"]].round(3).values.tolist()
     [['higher_is_worse', 0, 0.333]]
     """
-    rows, base = _mapped(criteria, reports)
+    versions = frames.newest_versions(reports, product="bank")
+    rows, base = _mapped(criteria, versions)
     newest = frames.collect(
-        _newest(criteria, reports, ["quantile_pct"]).select("criterion", "quantile_pct"), BANK_FLAG_CRITERIA
+        _newest(criteria, versions, ["quantile_pct"]).select("criterion", "quantile_pct"), BANK_FLAG_CRITERIA
     ).dropna()
     found = [_profile(str(name), part, newest) for name, part in rows.groupby("criterion")]
     result = pd.DataFrame(found, columns=list(_PROFILE)).astype(_PROFILE)
@@ -248,7 +251,7 @@ def criterion_conflicts(criteria: Frame, reports: Frame) -> pd.DataFrame:
     >>> odd[["report_id", "sentiment", "expected_sentiment"]].values.tolist()
     [['y', 'good', 'bad']]
     """
-    rows, base = _mapped(criteria, reports)
+    rows, base = _mapped(criteria, frames.newest_versions(reports, product="bank"))
     columns = ["criterion", "report_id", "company_id", "quantile_pct", "sentiment", "expected_sentiment"]
     parts = [rows.assign(expected_sentiment="")[columns].head(0)]
     for _, part in rows.groupby("criterion"):
@@ -270,25 +273,27 @@ _PROFILE = {
 }  # fmt: skip
 
 
-def _newest(criteria: Frame, reports: Frame, columns: list[str], carried: list[str] | None = None) -> nw.LazyFrame[Any]:
+def _newest(
+    criteria: Frame, versions: nw.LazyFrame[Any], columns: list[str], carried: list[str] | None = None
+) -> nw.LazyFrame[Any]:
     """One entry per company and criterion, lazily: the first in the newest bank report."""
-    newest = frames.newest_of_companies(reports, carried or (), product="bank")
     names = ["criterion", "criterion_no", *columns]
+    newest = frames.newest_of_companies(versions)
     rows = frames.of_reports(criteria, BANK_FLAG_CRITERIA, names, newest, ["company_id", *(carried or ())])
     return rows.unique(subset=["company_id", "criterion"], keep="first", order_by=["criterion_no"])
 
 
-def _base(rows: nw.LazyFrame[Any], reports: Frame, filters: dict[str, Any]) -> dict[str, Any]:
-    seen = frames.newest_reports(reports, product="bank")
-    used = int(frames.collect(rows.unique(subset=["company_id"]).select(nw.len().alias("n")))["n"].iloc[0])
+def _base(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any], filters: dict[str, Any]) -> dict[str, Any]:
+    seen = frames.collect_reports(versions)
+    companies = rows.group_by("company_id").agg(nw.len().alias("n_entries"))
+    used = int(frames.collect(companies.select(n=nw.len()))["n"].iloc[0])
     excluded = {"no_criterion": len(frames.newest_of_each_company(seen)) - used}
     return frames.base(used, seen, excluded=excluded, filters=filters)
 
 
-def _mapped(criteria: Frame, reports: Frame) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _mapped(criteria: Frame, versions: nw.LazyFrame[Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The entries that say something of the map from quantile to sentiment, and the base."""
     columns = ["criterion", "criterion_no", "quantile_pct", "sentiment"]
-    versions = frames.newest_versions(reports, product="bank")
     rows = frames.of_reports(criteria, BANK_FLAG_CRITERIA, columns, versions, ["company_id"])
     table = frames.collect(rows, BANK_FLAG_CRITERIA, REPORTS).sort_values(["report_id", "criterion", "criterion_no"])
     first = table[~table.duplicated(["report_id", "criterion"])]
@@ -299,7 +304,7 @@ def _mapped(criteria: Frame, reports: Frame) -> tuple[pd.DataFrame, dict[str, An
         "no_quantile": len(first) - len(known),
         "unknown_sentiment": len(known) - len(kept),
     }
-    return kept, frames.base(len(kept), frames.newest_reports(reports, product="bank"), excluded=excluded)
+    return kept, frames.base(len(kept), frames.collect_reports(versions), excluded=excluded)
 
 
 def _profile(name: str, rows: pd.DataFrame, newest: pd.DataFrame) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def monthly_flows(
     """
     if (transactions is None) != (statements is None):
         raise InputError("monthly_flows needs transactions and statements, or neither of them")
-    flows, excluded = _whole_months(monthly, reports)
+    flows, seen, excluded = _whole_months(monthly, reports)
     filters = {}
     days = None if statements is None and operating is None else covered_days(reports, statements)
     if transactions is not None and statements is not None and days is not None:
@@ -113,27 +113,30 @@ def monthly_flows(
         for name in ("operating_credit", "operating_debit"):
             flows[name] = flows[name].mask(seen_at_all & flows[name].isna(), 0.0)
     flows = frames.typed(flows.sort_values(["company_id", "month"], ignore_index=True), FLOWS)
-    seen = frames.collect(frames.newest_versions(reports), REPORTS)
     flows.attrs["base"] = frames.base(len(flows), seen, excluded=excluded, filters=filters)
     return flows
 
 
-def _whole_months(monthly: Frame, reports: Frame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Of each company and month the row of the report that covers it best, and how many rows were left out."""
+def _whole_months(monthly: Frame, reports: Frame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    """Of each company and month the row of the report that covers it best, the reports, and how many were left out."""
     versions = frames.newest_versions(reports)
+    seen = frames.collect(versions, REPORTS)
+    bank = versions.filter(nw.col("product") == "bank")
     columns, carried = ("account_no", *_MONTHLY), ("company_id", "created_at")
-    rows = frames.of_reports(monthly, MONTHLY_SUMMARIES, columns, versions, carried)
-    months = rows.filter(nw.col("account_no").is_null())
-    known = months.filter(~nw.col("company_id").is_null())
-    best = known.unique(
-        subset=["company_id", "month"],
-        keep="last",
-        order_by=["is_complete", "n_days_covered", "created_at", "report_id"],
-    )
-    flows = frames.collect(best.select("company_id", *_MONTHLY, "report_id"), FLOWS)
-    counts = frames.collect(months.select(nw.len().alias("n"), nw.col("company_id").count().alias("known")))
-    n_all, n_known = (int(n) for n in counts.iloc[0])
-    return frames.typed(flows, FLOWS), {"no_company": n_all - n_known, "covered_better": n_known - len(flows)}
+    rows = frames.of_reports(monthly, MONTHLY_SUMMARIES, columns, bank, carried)
+    best = months = rows.filter(nw.col("account_no").is_null())
+    companies = seen.loc[seen["product"] == "bank", "company_id"]
+    is_clear = companies.is_unique and companies.notna().all()  # each company has one report: nothing to choose
+    if not is_clear:
+        order = ["is_complete", "n_days_covered", "created_at", "report_id"]
+        known = months.filter(~nw.col("company_id").is_null())
+        best = known.unique(subset=["company_id", "month"], keep="last", order_by=order)
+    flows = frames.typed(frames.collect(best.select("company_id", *_MONTHLY, "report_id"), FLOWS), FLOWS)
+    n_all = n_known = len(flows)
+    if not is_clear:
+        counts = frames.collect(months.select(nw.len().alias("n"), nw.col("company_id").count().alias("known")))
+        n_all, n_known = (int(n) for n in counts.iloc[0])
+    return flows, seen, {"no_company": n_all - n_known, "covered_better": n_known - len(flows)}
 
 
 def _put_together(days: Days, transactions: Frame, statements: Frame) -> pd.DataFrame:

@@ -64,7 +64,7 @@ def lazy(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
     """
     try:
         rows: nw.LazyFrame[Any] = nw.from_native(frame).lazy()
-        found = rows.collect_schema()
+        found = rows.columns  # of names alone no engine makes a query, as DuckDB does of times with a zone
     except (TypeError, ValueError, NarwhalsError) as error:
         raise InputError(f"{table.name}: expected a frame with named columns, found {type(frame).__name__}") from error
     if absent := [name for name in columns if name not in found]:
@@ -165,15 +165,17 @@ def newest_reports(
     reports: Frame, columns: Sequence[str] = (), *, product: str | None = None, as_of: AsOf | None = None
 ) -> pd.DataFrame:
     """One row per report, oldest first, ties by id: `newest_versions` in pandas."""
-    frame = collect(newest_versions(reports, columns, product=product, as_of=as_of), REPORTS, COMPANIES)
-    return frame.sort_values(["created_at", "report_id"], ignore_index=True)
+    return collect_reports(newest_versions(reports, columns, product=product, as_of=as_of))
 
 
-def newest_of_companies(
-    reports: Frame, columns: Sequence[str] = (), *, product: str, as_of: AsOf | None = None
-) -> nw.LazyFrame[Any]:
-    """The newest report of each company, lazily; what `newest_of_each_company` is in pandas."""
-    known = newest_versions(reports, columns, product=product, as_of=as_of).filter(~nw.col("company_id").is_null())
+def collect_reports(versions: nw.LazyFrame[Any]) -> pd.DataFrame:
+    """`newest_versions` in pandas, oldest first, ties by id."""
+    return collect(versions, REPORTS, COMPANIES).sort_values(["created_at", "report_id"], ignore_index=True)
+
+
+def newest_of_companies(versions: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Of `newest_versions` the newest report of each company, lazily; what `newest_of_each_company` is in pandas."""
+    known = versions.filter(~nw.col("company_id").is_null())
     return known.unique(subset=["company_id"], keep="last", order_by=["created_at", "report_id"])
 
 

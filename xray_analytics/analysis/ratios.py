@@ -87,20 +87,21 @@ def ratio_quantiles(
     [[2.0, 1.0, 0.2]]
     """
     reports = with_companies(reports, companies, [by])
-    newest = frames.newest_of_companies(reports, [by], product="financial")
+    versions = frames.newest_versions(reports, [by], product="financial")
+    newest = frames.newest_of_companies(versions)
     rows = frames.of_reports(ratios, FINANCIAL_RATIOS, ["criterion", "value"], newest, ["company_id", by])
     table = frames.collect(rows, FINANCIAL_RATIOS, REPORTS, COMPANIES)
     if table.duplicated(["company_id", "criterion"]).any():
         raise InputError("financial_ratios holds a criterion of a report twice; give the rows of one snapshot")
     numbers = table[table["value"].notna()]
-    found = frames.collect(newest.select("company_id", by), REPORTS, COMPANIES)
+    seen = frames.collect_reports(versions)
+    found = frames.newest_of_each_company(seen)
     sizes = found.groupby(by, dropna=False).size().rename("n_group").reset_index()
     grid = pd.DataFrame({"criterion": sorted(numbers["criterion"].unique())}, dtype="string").merge(sizes, how="cross")
     spread = _spread(numbers, ["criterion", by])
     result = grid.merge(spread, how="left", on=["criterion", by]).fillna({"n": 0}).astype({"n": "int64"})
     result.insert(3, "n_missing", result.pop("n_group") - result["n"])
     result = result[["criterion", by, "n", "n_missing", *_QUANTILES]].sort_values(["criterion", by], ignore_index=True)
-    seen = frames.newest_reports(reports, product="financial")
     result.attrs["base"] = frames.base(len(found), seen, filters={"by": by})
     return result
 
@@ -185,7 +186,9 @@ def ratios_from_notes(notes: Frame) -> pd.DataFrame:
 
 def _spread(numbers: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     grouped = numbers.groupby(by, dropna=False)["value"]
-    table = pd.DataFrame({name: grouped.quantile(share) for name, share in _QUANTILES.items()}).assign(n=grouped.size())
+    shares = np.array(list(_QUANTILES.values()))
+    table = grouped.quantile(shares).unstack().reindex(columns=shares).set_axis(list(_QUANTILES), axis=1)
+    table = table.assign(n=grouped.size())
     table.loc[table["n"] < FEWEST_FOR_TAILS, ["p5", "p95"]] = np.nan
     return table.reset_index()
 

@@ -73,10 +73,10 @@ def category_shares(
     >>> category_shares(transactions, reports)[["category", "credit", "debit", "share_ratio"]].values.tolist()
     [['rent', 0.0, 30.0, 0.3], ['sales', 60.0, 0.0, 0.6], [<NA>, 0.0, 10.0, 0.1]]
     """
-    seen = frames.newest_reports(reports, product="bank", as_of=as_of)
     if categories is None and statements is None and frames.same_kind(transactions, reports):
-        sums, excluded = _summed_by_engine(transactions, reports, as_of)
+        sums, seen, excluded = _summed_by_engine(transactions, reports, as_of)
     else:
+        seen = frames.newest_reports(reports, product="bank", as_of=as_of)
         names = () if categories is not None else ("category",)
         days = covered_days(reports, statements, as_of=as_of)
         entries, excluded = company_entries(transactions, days, names, categories=categories)
@@ -93,8 +93,10 @@ def category_shares(
     return result
 
 
-def _summed_by_engine(transactions: Frame, reports: Frame, as_of: AsOf | None) -> tuple[pd.DataFrame, dict[str, int]]:
-    rows = settled_entries(transactions, reports, ("category",), as_of=as_of)
+def _summed_by_engine(
+    transactions: Frame, reports: Frame, as_of: AsOf | None
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    rows, seen = settled_entries(transactions, reports, ("category",), as_of=as_of)
     amount, zero = nw.col("amount"), nw.lit(0.0)
     rows = rows.with_columns(
         credit=nw.when(amount > 0).then(amount).otherwise(zero), debit=nw.when(amount < 0).then(-amount).otherwise(zero)
@@ -104,4 +106,5 @@ def _summed_by_engine(transactions: Frame, reports: Frame, as_of: AsOf | None) -
     )
     table = frames.collect(sums, TRANSACTIONS, REPORTS)
     counts = table.groupby("state")["n_entries"].sum()
-    return table[table["state"] == MINE], {reason: int(counts.get(reason, 0)) for reason in (OUTSIDE, IN_OTHER, POOR)}
+    excluded = {reason: int(counts.get(reason, 0)) for reason in (OUTSIDE, IN_OTHER, POOR)}
+    return table[table["state"] == MINE], seen, excluded

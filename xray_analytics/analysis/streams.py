@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
+from ..errors import InputError
 from ..schema import Column, Table
-from ..tables import COMPANY_KEY, REPORTS
+from ..tables import COMPANY_KEY, REPORTS, TRANSACTIONS
 from . import frames
 from .entries import IN_OTHER, MINE, OUTSIDE, POOR, Days, company_entries, covered_days, settled_entries
 from .frames import AsOf, Frame
@@ -69,13 +72,14 @@ STREAMS = Table(
 _STREAM = ["company_id", "side", "counterparty", "stem"]
 
 
-def counterparty_concentration(
+def counterparty_concentration(  # noqa: PLR0913 - two frames and what to look at
     transactions: Frame,
     reports: Frame,
     *,
     statements: Frame | None = None,
     as_of: AsOf | None = None,
     named_only: bool = False,
+    side: str | None = None,
 ) -> pd.DataFrame:
     """How much hangs on few payers and payees, by normalised counterparty (`labels.counterparties`).
 
@@ -93,6 +97,8 @@ def counterparty_concentration(
         Later reports are not seen.
     named_only
         Look at nothing but entries whose counterparty is named; the others are then in no total either.
+    side
+        ``"credit"`` or ``"debit"``: look at nothing but entries of that side, which is faster. Default both.
 
     Returns
     -------
@@ -104,7 +110,7 @@ def counterparty_concentration(
     Raises
     ------
     InputError
-        A column is absent or of the wrong type.
+        A column is absent or of the wrong type, or there is no such side.
 
     Examples
     --------
@@ -125,35 +131,29 @@ def counterparty_concentration(
     >>> found["top_counterparty"].tolist(), found["top_1_share_ratio"].tolist(), found["hhi_ratio"].round(4).tolist()
     (['X'], [0.6], [0.46])
     """
-    keys = ["company_id", "side"]
-    entries, excluded = _amounts_by_name(transactions, reports, statements, as_of, named_only)
-    entries = entries[entries["is_named"]] if named_only else entries
-    name = entries["name"]
-    party = counterparties(name.where(entries["is_named"]), name.where(~entries["is_named"])).astype("category")
-    entries = entries.assign(party=party, named=entries["size"].where(entries["is_named"], 0.0))
-    entries = entries.astype({"company_id": "category", "side": "category"})  # numbers are grouped faster than texts
-    parties = entries.groupby([*keys, "party"], observed=True)["size"].sum().reset_index()
-    parties = parties.sort_values([*keys, "size", "party"], ascending=[True, True, False, True])
-    totals = entries.groupby(keys, observed=True)[["size", "named"]].sum()
-    parties["share"] = parties["size"] / totals["size"].reindex(pd.MultiIndex.from_frame(parties[keys])).to_numpy()
-    parties["place"], parties["square"] = parties.groupby(keys, observed=True).cumcount(), parties["share"] ** 2
-    grouped, first_five = (
-        parties.groupby(keys, observed=True),
-        parties[parties["place"] < 5].groupby(keys, observed=True),
-    )
+    if side is not None:
+        transactions = _of_side(transactions, side)
+    entries, seen, excluded = _amounts_by_name(transactions, reports, statements, as_of, named_only)
+    sizes, companies, parties = _numbered(entries)
+    sizes = sizes[sizes["is_mine"] & (sizes["is_named"] | (not named_only))]
+    totals = sizes.groupby("group")[["size", "named"]].sum()
+    sums = _shares(sizes[sizes["party"] >= 0], totals["size"])
+    first = _five_largest(sums)
+    grouped, first_five = sums.groupby("group"), first.groupby("group")
     result = pd.DataFrame(
         {
-            "n_counterparties": grouped.size(),
+            "company_id": pd.Series(companies[totals.index // 2], totals.index),
+            "side": np.take(SIDES, totals.index % 2),
+            "n_counterparties": grouped.size().reindex(totals.index, fill_value=0),
             "total": totals["size"],
-            "top_counterparty": grouped["party"].first(),
-            "top_1_share_ratio": grouped["share"].first(),
+            "top_counterparty": first_five["party"].first().map(pd.Series(parties)),
+            "top_1_share_ratio": first_five["share"].first(),
             "top_5_share_ratio": first_five["share"].sum().clip(upper=1),
             "hhi_ratio": grouped["square"].sum(),
             "named_share_ratio": totals["named"] / totals["size"],
         }
     )
-    result = frames.typed(result.fillna({"n_counterparties": 0}).reset_index(), CONCENTRATION)
-    seen = frames.newest_reports(reports, product="bank", as_of=as_of)
+    result = frames.typed(result.reset_index(drop=True), CONCENTRATION)
     result.attrs["base"] = frames.base(result["company_id"].nunique(), seen, excluded=excluded, as_of=as_of)
     return result
 
@@ -239,28 +239,88 @@ def _recurring(transactions: Frame, days: Days, categories: Frame | None) -> pd.
 
 def _amounts_by_name(
     transactions: Frame, reports: Frame, statements: Frame | None, as_of: AsOf | None, named_only: bool
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Sums of amounts (`size`) by company, side and name as sent, else label; how many entries were left out."""
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    """Sums of amounts (`size`) by company, `is_debit` and name as sent, else label; reports; entries left out.
+
+    Only what `is_mine` counts.
+    """
     if statements is not None or not frames.same_kind(transactions, reports):
         days = covered_days(reports, statements, as_of=as_of)
         entries, excluded = company_entries(transactions, days, ("label", "counterparty"))
-        names = entries["counterparty"].fillna(entries["label"])
-        return _sided(entries).assign(name=names, is_named=entries["counterparty"].notna()), excluded
+        moved = _sided(entries)
+        names = {"name": moved["counterparty"].fillna(moved["label"]), "is_named": moved["counterparty"].notna()}
+        seen = frames.newest_reports(reports, product="bank", as_of=as_of)
+        return moved.assign(is_mine=True, is_debit=moved["side"] == "debit", **names), seen, excluded
     columns = ("counterparty",) if named_only else ("counterparty", "label")
-    rows = settled_entries(transactions, reports, columns, as_of=as_of)
-    named = ~nw.col("counterparty").is_null()
-    rows = rows.with_columns(
-        name=nw.coalesce(*columns), is_named=named, is_credit=nw.col("amount") > 0,
-        is_moved=nw.col("amount") != 0, size=nw.col("amount").abs(),
+    rows, seen = settled_entries(transactions, reports, columns, as_of=as_of)
+    is_mine, amount = nw.col("state") == MINE, nw.col("amount")
+    rows = rows.filter(~is_mine | (amount != 0)).with_columns(
+        name=nw.when(is_mine).then(nw.coalesce(*columns)), is_named=~nw.col("counterparty").is_null(),
+        is_debit=amount < 0, size=amount.abs(),
     )  # fmt: skip
-    sums = rows.group_by("company_id", "state", "is_moved", "is_credit", "is_named", "name").agg(
+    sums = rows.group_by("company_id", "state", "is_debit", "is_named", "name").agg(
         nw.col("size").sum(), nw.len().alias("n")
     )
-    table = frames.collect(sums, REPORTS).astype({"name": "string", "state": "string", "is_named": "bool"})
+    table = frames.collect(sums, TRANSACTIONS)
     counts = table.groupby("state")["n"].sum()
     excluded = {reason: int(counts.get(reason, 0)) for reason in (OUTSIDE, IN_OTHER, POOR)}
-    mine = table[(table["state"] == MINE) & table["is_moved"].astype("boolean").fillna(False)]
-    return mine.assign(side=np.where(mine["is_credit"].astype(bool), "credit", "debit")), excluded
+    return table.assign(is_mine=table["state"] == MINE), seen, excluded
+
+
+def _of_side(transactions: Frame, side: str) -> Any:
+    """The entries of one side, and those without amount, which are told apart later."""
+    if side not in SIDES:
+        raise InputError(f"side is {side!r}; choose {' or '.join(SIDES)}")
+    amount = nw.col("amount").cast(nw.Float64)
+    is_wanted = amount > 0 if side == "credit" else amount < 0
+    return frames.lazy(transactions, TRANSACTIONS, ("amount",)).filter(is_wanted | amount.is_null())
+
+
+def _numbered(entries: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index[str], pd.Index[str]]:
+    """Numbers for texts, which are slow to group and to copy: `group` is 2 · company, and 1 more for its debits.
+
+    With `party` (-1 for none), `size`, what of it is `named`, `is_named` and `is_mine`; the companies and the parties.
+    """
+    company, companies = pd.factorize(entries["company_id"].astype("string"), sort=True)
+    is_named = entries["is_named"].to_numpy(bool)
+    party, parties = _parties(entries["name"], is_named)
+    size = entries["size"].to_numpy("float64")
+    numbers = pd.DataFrame({
+        "group": 2 * company + entries["is_debit"].to_numpy(bool, na_value=False), "party": party, "size": size,
+        "named": np.where(is_named, size, 0.0), "is_named": is_named, "is_mine": entries["is_mine"].to_numpy(bool),
+    })  # fmt: skip
+    return numbers, companies, parties
+
+
+def _parties(names: pd.Series[str], is_named: np.ndarray) -> tuple[np.ndarray, pd.Index[str]]:
+    """The number of each row's counterparty, -1 for none, in the order of these; every text is normalised once."""
+    text, texts = pd.factorize(names.astype("string"))
+    kind, kinds = pd.factorize(np.where(text < 0, -1, 2 * text + is_named))
+    some = pd.Series(texts, dtype="string").reindex(kinds // 2).reset_index(drop=True)
+    named = pd.Series(kinds % 2 == 1)
+    party, parties = pd.factorize(counterparties(some.where(named), some.where(~named)), sort=True)
+    return party[kind], parties
+
+
+def _shares(sizes: pd.DataFrame, totals: pd.Series[float]) -> pd.DataFrame:
+    """By `group` and `party` the `size`, its `share` of the group's total and the `square` of that."""
+    n_parties = int(sizes["party"].max()) + 1 if len(sizes) else 1
+    sums = sizes.groupby(sizes["group"] * n_parties + sizes["party"], sort=False)["size"].sum()
+    group, party = np.divmod(sums.index.to_numpy("int64"), n_parties)
+    share = sums.to_numpy() / totals.reindex(group).to_numpy()
+    return pd.DataFrame({"group": group, "party": party, "size": sums.to_numpy(), "share": share, "square": share**2})
+
+
+def _five_largest(sums: pd.DataFrame) -> pd.DataFrame:
+    """The five largest rows of each group, largest first, ties by party.
+
+    Dealt out to five hands, a group has five different rows that are at least as large as the smallest of the best of
+    each hand: nothing below it can be among the five largest, and little is left to sort.
+    """
+    best = sums.groupby([sums["group"], np.arange(len(sums)) % 5])["size"].max().unstack(fill_value=0)
+    least = best.min(axis=1) if best.shape[1] == 5 else pd.Series(0.0, best.index)
+    able = sums[sums["size"].to_numpy() >= least.reindex(sums["group"]).to_numpy()]
+    return able.sort_values(["group", "size", "party"], ascending=[True, False, True]).groupby("group").head(5)
 
 
 def _sided(entries: pd.DataFrame) -> pd.DataFrame:
