@@ -140,6 +140,9 @@ def test_tables__lists_describes_and_writes(xray, tmp_path):
     assert [t["name"] for t in json.loads(xray("tables", "--json")[1])] == list(tables.TABLES)
     xray("tables", "--write", tmp_path / "d.md")
     assert (tmp_path / "d.md").read_text() == tables.to_markdown()
+    target = tmp_path / "d.md" / "e.md"
+    code, _, err = xray("tables", "--write", target)
+    assert (code, err) == (2, f"xray: {target} cannot be written: Not a directory; name another file\n")
 
 
 def test_inspect__names_what_is_not_recognised(xray, tmp_path):

@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 from xray_analytics.errors import InputError
-from xray_analytics.settings import Secret, Settings
+from xray_analytics.settings import Secret, Settings, WebhookSettings
 
 CANARY = "canary-7f3a"
 ENVIRONMENT = {"XRAY_USER_ID": "user", "XRAY_SESSION_TOKEN": CANARY}
@@ -28,13 +28,37 @@ def test_from_environment__says_what_is_missing_and_where_to_get_it():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("wrokers = 3", "unknown names \\['wrokers'\\]"), ("workers = ", "cannot be read"), ("workers = 0", "above 0")],
+    [
+        ("wrokers = 3", r"unknown names \['wrokers'\]"),
+        ("workers = ", r"settings\.toml cannot be read \(Invalid value .*\); mend it"),
+        ("workers = 0", "above 0"),
+        ('workers = "3"', "workers must be a whole number, not '3'"),
+        ("workers = true", "workers must be a whole number, not True"),
+        ("read_timeout = 0", "read_timeout must be above 0"),
+        ("api_version = 2024-01-25", "api_version must be a text in quotes, not datetime.date"),
+        ('paging = "no"', "paging must be true or false"),
+        ('id_pattern = "["', "id_pattern '\\[' is no regular expression"),
+        ('sources = "bank"', "settings.toml: sources is not of the form a table"),
+        ('upload_hosts = ".amazonaws.com"', "upload_hosts is not of the form a list"),
+        ('[transaction_aliases]\nlabel = "wording"', "transaction_aliases is not of the form a table"),
+    ],
 )
 def test_settings_file__is_checked(tmp_path, text, message):
     file = tmp_path / "settings.toml"
     file.write_text(text)
     with pytest.raises(InputError, match=message):
         Settings.from_environment(ENVIRONMENT, file=file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("burst = 1.5", "webhook.burst must be a whole number"), ("keys = 5", "webhook.keys must be printable ASCII")],
+)
+def test_settings_file__webhook_is_checked(tmp_path, text, message):
+    file = tmp_path / "settings.toml"
+    file.write_text(f"[webhook]\n{text}\n")
+    with pytest.raises(InputError, match=message):
+        WebhookSettings.from_environment({}, file=file)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_unknown_clock_table_product_column_engine__are_named(store: Store) -> N
         snapshot.read("transaction")
     with pytest.raises(InputError, match="no product 'magpie'; there are bank, financial"):
         snapshot.latest("magpie")
-    with pytest.raises(InputError, match=r"\['amont'\] must be different names out of report_id"):
+    with pytest.raises(InputError, match=r"transactions: no column 'amont'; there are report_id"):
         snapshot.read("transactions", columns=["amont"])
     with pytest.raises(InputError, match=r"write \['amount'\]"):
         snapshot.read("transactions", columns="amount")

@@ -106,7 +106,8 @@ def _read(path: Path, table: Table) -> pa.Table | pd.DataFrame:
     try:
         return readers[path.suffix.lower()](path, table)
     except (OSError, ValueError, pa.ArrowException) as error:  # all that Arrow, pandas and openpyxl raise on bad files
-        raise InputError(f"{path} cannot be read as {table.name}: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read as {table.name}: {why}") from None
 
 
 def _read_csv(path: Path, table: Table) -> pa.Table:

@@ -10,9 +10,10 @@ import os
 import re
 import ssl
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any, Never, Self, TypeGuard
 from urllib.parse import urlsplit
 
@@ -89,7 +90,8 @@ class WebhookSettings:
     max_pending: int = 10_000
 
     def __post_init__(self) -> None:
-        keys = (self.keys,) if isinstance(self.keys, (str, Secret)) else self.keys
+        _check_kinds(self, "webhook.")
+        keys = (self.keys,) if not isinstance(self.keys, (list, tuple)) else self.keys
         object.__setattr__(self, "keys", tuple(_secret(key, "webhook.keys") for key in keys))
         if self.path_secret is not None:
             object.__setattr__(self, "path_secret", _secret(self.path_secret, "webhook.path_secret"))
@@ -199,6 +201,7 @@ class Settings:
     transaction_aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
         for name in ("user_id", "session_token"):
             object.__setattr__(self, name, _secret(getattr(self, name), name))
         object.__setattr__(self, "base_url", _checked_url(self.base_url))
@@ -206,6 +209,9 @@ class Settings:
             _check_ca_file(self.ca_file)
         above_0 = (
             "workers",
+            "connect_timeout",
+            "read_timeout",
+            "run_deadline_seconds",
             "max_silences",
             "page_size",
             "max_pages",
@@ -224,6 +230,10 @@ class Settings:
         for name in above_0:
             if not getattr(self, name) > 0:
                 raise InputError(f"settings: {name} must be above 0, not {getattr(self, name)!r}")
+        try:
+            re.compile(self.id_pattern)
+        except re.error as error:
+            raise InputError(f"settings: id_pattern {self.id_pattern!r} is no regular expression: {error}") from None
         if not self.poll_factor >= 1:
             raise InputError(f"settings: poll_factor must be at least 1, not {self.poll_factor!r}")
 
@@ -290,11 +300,17 @@ def read_settings_file(path: str | Path | None) -> dict[str, Any]:
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"settings file {path} cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"settings file {path} cannot be read ({why}); mend it, or XRAY_SETTINGS names another"
+        ) from None
     unknown = sorted(set(values) - {"webhook", *(f.name for f in fields(Settings))})
     if unknown:
         known = ", ".join((*(f.name for f in fields(Settings)), "webhook"))
         raise InputError(f"settings file {path} holds unknown names {unknown}; known are: {known}")
+    wrong = [name for name, is_right in _SHAPES.items() if name in values and not is_right(values[name])]
+    if wrong:
+        raise InputError(f"settings file {path}: {wrong[0]} is not of the form {_FORMS[wrong[0]]}")
     if "sources" in values:
         values["sources"] = {**DEFAULT_SOURCES, **values["sources"]}
     if "transaction_aliases" in values:
@@ -302,6 +318,39 @@ def read_settings_file(path: str | Path | None) -> dict[str, Any]:
     if "upload_hosts" in values:
         values["upload_hosts"] = tuple(values["upload_hosts"])
     return values
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+_SHAPES: Mapping[str, Callable[[Any], bool]] = {
+    "sources": lambda found: isinstance(found, dict) and all(isinstance(word, str) for word in found.values()),
+    "transaction_aliases": lambda found: isinstance(found, dict) and all(map(_is_texts, found.values())),
+    "upload_hosts": _is_texts,
+}
+_FORMS = {
+    "sources": 'a table with lines such as bank = "bank_xray"',
+    "transaction_aliases": 'a table with lines such as label = ["label", "wording"]',
+    "upload_hosts": 'a list such as [".amazonaws.com"]',
+}
+# annotation of a field -> what it may hold, and how that is called
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a text in quotes"),
+    "str | None": ((str, NoneType), "a text in quotes"),
+}
+
+
+def _check_kinds(settings: Settings | WebhookSettings, prefix: str = "") -> None:
+    """Refuse values of another kind than their field, such as a date without quotes for the API version."""
+    for one in fields(settings):
+        kinds, name = _KINDS.get(str(one.type), ((object,), ""))
+        value = getattr(settings, one.name)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds not in ((bool,), (object,))):
+            raise InputError(f"settings: {prefix}{one.name} must be {name}, not {value!r:.40}")
 
 
 def is_id(text: object, pattern: str = DEFAULT_ID_PATTERN) -> TypeGuard[str]:
@@ -316,8 +365,8 @@ def is_id(text: object, pattern: str = DEFAULT_ID_PATTERN) -> TypeGuard[str]:
 
 
 def _secret(value: str | Secret, name: str) -> Secret:
-    secret = value if isinstance(value, Secret) else Secret(value)
-    if not re.fullmatch(r"[\x21-\x7e]{1,4096}", secret.reveal()):
+    secret = value if isinstance(value, Secret) else Secret(str(value))
+    if not isinstance(value, (str, Secret)) or not re.fullmatch(r"[\x21-\x7e]{1,4096}", secret.reveal()):
         raise InputError(f"{name} must be printable ASCII without spaces; copy it again from the web app")
     return secret
 

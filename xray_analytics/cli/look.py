@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import InputError
 from .options import (
     DEFAULT_STORE,
     AsOfOption,
@@ -61,7 +62,10 @@ def tables(
     from .. import terminal
 
     if write is not None:
-        write.write_text(declared.to_markdown(), encoding="utf-8")
+        try:
+            write.write_text(declared.to_markdown(), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{write} cannot be written: {error.strerror}; name another file") from None
         typer.echo(f"Written: {write}")
     elif as_json:
         chosen = [declared.table(name)] if name else list(declared.TABLES.values())

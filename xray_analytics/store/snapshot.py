@@ -295,7 +295,9 @@ def _chosen(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
     if isinstance(columns, str):
         raise InputError(f"columns must be a list of names; write [{columns!r}]")
     unknown = [name for name in columns if name not in table.names]
-    if unknown or len(set(columns)) < len(columns) or not columns:
-        known = ", ".join(table.names)
-        raise InputError(f"{table.name}: columns {list(columns)} must be different names out of {known}")
+    if unknown or not columns:
+        asked = f"no column {unknown[0]!r}" if unknown else "no column was asked for"
+        raise InputError(f"{table.name}: {asked}; there are {', '.join(table.names)}")
+    if len(set(columns)) < len(columns):
+        raise InputError(f"{table.name}: columns {list(columns)} name one twice; give each once")
     return tuple(columns)
