@@ -2,10 +2,13 @@
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sandbox_frames import economy_frames
 from test_incidents import entries, report
 
 from xray_analytics.analysis import cashflow
+from xray_analytics.analysis.streams import SIDES, _five_largest
 from xray_analytics.errors import InputError
 from xray_analytics.tables import REPORTS, TRANSACTIONS
 
@@ -103,6 +106,29 @@ def test_concentration__bounds_hold_on_an_economy():
         operating.sample(frac=1, random_state=3), frames["reports"], statements=frames["statement_summaries"]
     )
     pd.testing.assert_frame_equal(shuffled, found, rtol=1e-12)
+
+
+@pytest.mark.parametrize("statements", [False, True])
+def test_concentration__one_side_is_what_both_say_of_it(statements):
+    _, frames = economy_frames(40, 11)
+    tables = frames["transactions"], frames["reports"]
+    more = {"statements": frames["statement_summaries"]} if statements else {}
+    both = cashflow.counterparty_concentration(*tables, **more)
+    for side in SIDES:
+        found = cashflow.counterparty_concentration(*tables, **more, side=side)
+        want = both[both["side"] == side].reset_index(drop=True)
+        assert len(want) > 10
+        pd.testing.assert_frame_equal(found, want, rtol=1e-12)
+    with pytest.raises(InputError, match="side is 'credits'; choose credit or debit"):
+        cashflow.counterparty_concentration(*tables, side="credits")
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.5, 1.0, 2.0, 3.0])), max_size=40))
+def test_the_five_largest_are_those_of_a_full_sort(rows):
+    sums = pd.DataFrame(rows, columns=["group", "size"]).astype({"group": "int64", "size": "float64"})
+    sums["party"] = range(len(sums))
+    order = sums.sort_values(["group", "size", "party"], ascending=[True, False, True])
+    pd.testing.assert_frame_equal(_five_largest(sums), order.groupby("group").head(5))
 
 
 def test_empty_and_wrong_frames():

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..schema import Column, Table
-from ..tables import COMPANY_KEY, REPORTS, TRANSACTIONS
+from ..tables import COMPANY_KEY, TRANSACTIONS
 from . import frames
 from .entries import IN_OTHER, MINE, OUTSIDE, POOR, Days, company_entries, covered_days, settled_entries
 from .frames import AsOf, Frame
