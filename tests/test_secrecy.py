@@ -13,6 +13,7 @@ from faults.server import FaultServer, Reply, reply
 from faults.service import BAD, LABEL, SOURCES, TOKEN, USER, Service, bank
 
 from xray_analytics import Settings, Store, XRayClient, cli, read_report, sync
+from xray_analytics.archive import inspect_file
 from xray_analytics.errors import XRayError
 
 PATH = f"/reports/{BAD}"
@@ -93,6 +94,14 @@ def test_read_report__its_error_holds_no_frame_of_the_report(tmp_path):
     with pytest.raises(XRayError) as caught:
         read_report(path)
     assert caught.value.json_path == "$.report.raw.allTransactions[0].date"
+    assert leaks(with_locals(caught.value), LABEL, IBAN) == []
+
+
+def test_inspect_file__its_error_holds_no_frame_of_the_report(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({"label": LABEL, "iban": IBAN}))
+    with pytest.raises(XRayError, match=r"report\.json: \$: expected a report or a request") as caught:
+        inspect_file(path)
     assert leaks(with_locals(caught.value), LABEL, IBAN) == []
 
 

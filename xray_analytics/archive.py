@@ -115,7 +115,8 @@ def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | N
     try:
         return inspect([_only(path)], aliases={**tables.TRANSACTION_ALIASES, **(aliases or {})})
     except ReportError as error:
-        raise _in_file(path, error) from None
+        said = _in_file(path, error)
+    raise said  # out here, as its context would carry frames that hold the report
 
 
 def _only(path: str | Path, fetched_at: datetime | None = None) -> Received:

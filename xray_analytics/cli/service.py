@@ -188,14 +188,14 @@ def pdf(
     if target.exists() and not force:
         raise InputError(f"{target} exists; --force replaces it, --out names another file")
     opened = open_store(store)
-    data = None if refresh else opened.document(report_id)
+    data = kept = None if refresh else opened.document(report_id)
     if data is None:
         with XRayClient(service_settings()) as client:
             data = client.download_pdf(report_id)
-        if opened.exists:
-            opened.add_document(report_id, data)
     documents.write_copy(target, data, overwrite=force)
     typer.echo(f"Written: {target}")
+    if kept is None and opened.exists:
+        opened.add_document(report_id, data)  # after the copy, which does not depend on the store
 
 
 @contextmanager

@@ -159,7 +159,8 @@ def changing(root: Path, needed: int = 0) -> Iterator[None]:
 def _explain(error: OSError, root: Path, needed: int) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(root).free if root.exists() else 0
-        return f"store {root}: the disk is full ({needed:,} bytes needed, {free:,} free); nothing was committed"
+        asked = f"{needed:,} bytes needed, " if needed else ""
+        return f"store {root}: the disk is full ({asked}{free:,} free); nothing was committed, make room"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"store {root} cannot be written ({error.strerror}): check its owner and mode; reading still works"
     if not root.is_dir():
