@@ -154,13 +154,14 @@ def settled_entries(
     carried = ("company_id", "created_at", "first", "after")
     rows = frames.of_reports(transactions, TRANSACTIONS, ("booked_date", "amount", *columns), versions, carried)
     day, amount = nw.col("booked_date"), nw.col("amount")
-    rows = rows.with_columns(is_inside=((day >= nw.col("first")) & (day < nw.col("after"))).fill_null(False))
-    state: nw.Expr = nw.when(nw.col("is_inside")).then(nw.lit(MINE)).otherwise(nw.lit(OUTSIDE))
+    is_inside = ((day >= nw.col("first")) & (day < nw.col("after"))).fill_null(False)
+    state: nw.Expr = nw.when(is_inside).then(nw.lit(MINE)).otherwise(nw.lit(OUTSIDE))
     if seen["company_id"].dropna().duplicated().any():
-        rows = rows.join(_told_elsewhere(rows, versions), on=["report_id", "booked_date"], how="left")
+        elsewhere = _told_elsewhere(rows.with_columns(is_inside=is_inside), versions)
+        rows = rows.join(elsewhere, on=["report_id", "booked_date"], how="left")
         state = nw.when(~nw.col("is_other").is_null()).then(nw.lit(IN_OTHER)).otherwise(state)
     state = nw.when(day.is_null() | amount.is_null()).then(nw.lit(POOR)).otherwise(state)
-    return rows.with_columns(state=state).select("company_id", "state", "amount", *columns), seen
+    return rows.select("company_id", "amount", *columns, state=state), seen
 
 
 def _told_elsewhere(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:

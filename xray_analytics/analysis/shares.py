@@ -73,18 +73,18 @@ def category_shares(
     >>> category_shares(transactions, reports)[["category", "credit", "debit", "share_ratio"]].values.tolist()
     [['rent', 0.0, 30.0, 0.3], ['sales', 60.0, 0.0, 0.6], [<NA>, 0.0, 10.0, 0.1]]
     """
+    keys = ["company_id", "category"]
     if categories is None and statements is None and frames.same_kind(transactions, reports):
-        sums, seen, excluded = _summed_by_engine(transactions, reports, as_of)
+        table, seen, excluded = _summed_by_engine(transactions, reports, as_of)
     else:
         seen = frames.newest_reports(reports, product="bank", as_of=as_of)
         names = () if categories is not None else ("category",)
         days = covered_days(reports, statements, as_of=as_of)
         entries, excluded = company_entries(transactions, days, names, categories=categories)
-        sums = entries.assign(
+        amounts = entries.assign(
             credit=entries["amount"].clip(lower=0), debit=-entries["amount"].clip(upper=0), n_entries=1
         )
-    keys = ["company_id", "category"]
-    table = sums.groupby(keys, dropna=False)[["n_entries", "credit", "debit"]].sum().reset_index()
+        table = amounts.groupby(keys, dropna=False)[["n_entries", "credit", "debit"]].sum().reset_index()
     moved = table["credit"] + table["debit"]
     total = moved.groupby(table["company_id"]).transform("sum")
     table["share_ratio"] = moved / total.where(total > 0)
