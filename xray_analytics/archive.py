@@ -169,10 +169,12 @@ def _bodies(name: str, origin: str, stream: IO[bytes], limit: int) -> Iterator[t
 
 def _zip_members(origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(stream) as archive:
-        for member in sorted(archive.namelist()):
-            if _is_known(member):
-                with archive.open(member) as plain:
-                    yield from _bodies(member, f"{origin}:{member}", plain, limit)
+        known = sorted(filter(_is_known, archive.namelist()))
+        if not known:
+            raise ReportError("no report file is in it", code="empty")
+        for member in known:
+            with archive.open(member) as plain:
+                yield from _bodies(member, f"{origin}:{member}", plain, limit)
 
 
 def _lines(origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, bytes]]:
@@ -207,9 +209,9 @@ def _capped(body: bytes, limit: int) -> bytes:
 
 
 def _why(path: Path, error: BaseException) -> str:
-    reason = (
-        str(error) if isinstance(error, ReportError) else (getattr(error, "strerror", None) or type(error).__name__)
-    )
+    # Of what the libraries say, only what is known to quote no content: the system, and Arrow of a compressed stream.
+    said = getattr(error, "strerror", None) or (str(error) if isinstance(error, (ReportError, OSError)) else "")
+    reason = said or type(error).__name__
     return f"{path} cannot be read to its end ({reason}); nothing after that point was taken, copy the file again"
 
 
