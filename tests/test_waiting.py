@@ -338,7 +338,7 @@ def test_cli__ctrl_c_leaves_the_wait_open(service, tmp_path):
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
             said = process.communicate(timeout=200)[1]
-    assert "1 waits are still open; `xray wait` takes them up again." in said
+    assert "Waits still open: 1; `xray wait` takes them up again." in said
     assert "Traceback" not in said
     assert process.returncode == 130
     with Journal(tmp_path / "journal.sqlite3") as journal:

@@ -178,7 +178,7 @@ def _started(journal: Journal, store: Store, request_id: str, product: str, long
 
 def _remind(journal: Journal) -> None:
     if still := len(journal.waits()):
-        typer.echo(f"{still} waits are still open; `xray wait` takes them up again.", err=True)
+        typer.echo(f"Waits still open: {still}; `xray wait` takes them up again.", err=True)
 
 
 def _sentence(waited: Waited) -> str:
