@@ -80,7 +80,7 @@ def ask(work: Path) -> int:
     queries.load_everything(xa)
     spent = {}
     with costs() as spending:
-        answer = queries.ours(work, "arrow")
+        answer = queries.ours(queries.opened(work), "arrow")
         before = time.process_time()
         for question in queries.QUESTIONS:
             answer(question)
