@@ -22,8 +22,7 @@ from xray_analytics.store.published import PublishedStore
 from xray_analytics.store.publishing import AS_RECEIVED
 
 PER_REPORT = 50
-SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["store_rows", "xray_analytics.store.publishing"])
+SPAWN = multiprocessing.get_context("spawn")  # a fork server would keep the environment of whoever started it
 
 
 @pytest.fixture(scope="module")

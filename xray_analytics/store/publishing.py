@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ AS_RECEIVED = (tables.RAW.name, tables.QUARANTINE.name)  # hold the bytes of the
 CURSOR = ("withdrawn",)  # of the cursor, what a snapshot asks
 FORMAT = 1
 IN_FLIGHT = 8  # copies at once
+SETTLING = (0.0, 0.05, 0.1, 0.2, 0.4)  # seconds before each look at a place where something is wrong
 _COMMIT = re.compile(r"[^/]*/(?:[^/]*/)?(\d{12})-")
 
 Progress = Callable[[str, int, int | None], None]
@@ -102,26 +104,30 @@ def current(at: Place) -> Manifest | None:
     StoreError
         It cannot be read, is damaged, or is newer than this package.
     """
-    seen = at.get(CURRENT)
-    while seen is not None:
+    problem = None
+    for pause in SETTLING:
+        time.sleep(pause)
+        seen = at.get(CURRENT)
+        if seen is None:
+            return None
         try:
-            number, digest = _pointed_at(at, seen)
-        except StoreError:
-            before, seen = seen, at.get(CURRENT)
-            if seen == before:  # else it was being replaced, by a server that does so in more than one step
-                raise
-            continue
-        name = f"commits/{number:012d}-{digest[:16]}.json"
-        data = at.get(name)
-        if data is not None:
-            manifest = decode(data, Path(name))
-            if manifest.digest != digest:
-                raise StoreError(f"{at.url}/{name} is not the manifest that {CURRENT} names; publish the store again")
-            return manifest
-        before, seen = seen, at.get(CURRENT)
-        if seen == before:  # else it was published anew between the two calls
-            raise StoreError(f"{at.url}/{name} is missing; publish the store again")
-    return None
+            return _named_by(at, seen)
+        except StoreError as error:
+            problem = error  # perhaps it was being replaced, or published anew between two calls
+    assert problem is not None  # noqa: S101 - for the type checker
+    raise problem
+
+
+def _named_by(at: Place, pointer: bytes) -> Manifest:
+    number, digest = _pointed_at(at, pointer)
+    name = f"commits/{number:012d}-{digest[:16]}.json"
+    data = at.get(name)
+    if data is None:
+        raise StoreError(f"{at.url}/{name} is missing; publish the store again")
+    manifest = decode(data, Path(name))
+    if manifest.digest != digest:
+        raise StoreError(f"{at.url}/{name} is not the manifest that {CURRENT} names; publish the store again")
+    return manifest
 
 
 def part_name(table: str, part: Part) -> str:
