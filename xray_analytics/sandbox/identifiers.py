@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from hashlib import blake2b
 
-
 SPREAD = 9_999_991  # a prime: multiples of a smaller number do not meet
 
 
