@@ -129,7 +129,7 @@ def instant(as_of: AsOf) -> datetime:
     '2025-06-30T23:59:59.999999+00:00'
     """
     try:
-        moment = pd.Timestamp(as_of)
+        moment = pd.Timestamp(datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of)
     except ValueError as error:
         raise InputError(f"as_of is {as_of!r}; give a day such as 2025-06-30 or a time in ISO form") from error
     if pd.isna(moment):
