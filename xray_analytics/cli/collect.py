@@ -55,9 +55,7 @@ def sandbox(
     faults: Annotated[str, typer.Option(help="none, slow, flaky, limited, confused, hostile or down.")] = "none",
     manner: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE", help="How it plays what is undocumented: report_delay=172800; repeatable."
-        ),
+        typer.Option(metavar="NAME=VALUE", help="How it plays what is undocumented: report_delay=172800; repeatable."),
     ] = None,
 ) -> None:
     """Serve a fictitious risk service on this machine until Ctrl-C.
