@@ -251,7 +251,7 @@ def test_engines_agree(question):
             lambda: portfolio.summary(REPORTS.to_pandas(BOOK).assign(created_at=pd.Timestamp("2025-01-01"))),
             r"created_at \(instant expected",
         ),
-        (lambda: portfolio.summary(BOOK, as_of="soon"), "as_of is 'soon'"),
+        (lambda: portfolio.summary(BOOK, as_of="June"), "as_of is 'June'"),
         (lambda: portfolio.value_distribution(BOOK, column="total_credit"), "choose one of bank_score"),
         (lambda: portfolio.value_distribution(BOOK, column="bank_score", edges=[1, 1]), "increasing numbers"),
         (lambda: portfolio.class_over_time(BOOK, product="bank", freq="week"), "'month' or 'quarter'"),
