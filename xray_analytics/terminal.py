@@ -146,7 +146,7 @@ def show_portfolio(found: Portfolio) -> None:
     show(by.agg(rows=("check", "size"), companies=("company_id", "nunique")).reset_index(), title="Data quality")
     columns = ["company_id", "company_name", "severity", "n_rules", "reasons"]
     show(found.review[columns], title="Ten companies to look at", note="Rules and evidence: see the report.")
-    say(f"No verdict on the ratings: {plain(found.no_verdict)}")
+    say(f"No verdict on the ratings. {plain(found.no_verdict)}")
 
 
 def show_watch(rows: pd.DataFrame, limit: int | None) -> None:

@@ -24,7 +24,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..export import Backtest
 
-_PURPOSE = "Give --check FILE, or --product, --from and --to (or --dates) and --out"
+_PURPOSE = "give --check FILE, or --product, --from and --to (or --dates) and --out"
 
 
 @app.command()
