@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import InputError
+from ..store.files import create, sync_directory
 
 DESCRIPTOR = "datapackage.json"
 
@@ -28,8 +29,8 @@ def save_folder(files: Mapping[str, bytes], folder: Path, *, overwrite: bool) ->
         staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))  # mode 0700
         try:
             for name, data in files.items():
-                _write(staged / name, data)
-            _sync(staged)
+                create(staged / name, data)
+            sync_directory(staged)
             _exchange(staged, folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
@@ -62,22 +63,6 @@ def _of_export(folder: Path) -> set[str]:
         return set()
 
 
-def _write(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _exchange(staged: Path, folder: Path) -> None:
     """The new folder under the name; one that was there is moved aside first and comes back if that fails."""
     aside = staged.with_name(f"{staged.name}-before")
@@ -90,6 +75,6 @@ def _exchange(staged: Path, folder: Path) -> None:
         if was_there:
             os.rename(aside, folder)
         raise
-    _sync(folder.parent)
+    sync_directory(folder.parent)
     if was_there:
         shutil.rmtree(aside)
