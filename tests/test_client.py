@@ -12,6 +12,7 @@ from decimal import Decimal
 import pytest
 from faults.server import FaultServer, Reply, reply
 
+from xray_analytics.api import parallel
 from xray_analytics.api.answer import Answer
 from xray_analytics.api.client import XRayClient
 from xray_analytics.errors import (
@@ -417,24 +418,54 @@ def test_get_reports__in_order_of_arrival(connect):
     assert arrived[-1] == slow
 
 
-def test_get_reports__never_far_ahead_of_its_consumer(connect):
-    taken = []
+def endless(taken):
+    for i in itertools.count():
+        taken.append(i)
+        yield f"{i:024x}"
 
-    def endless():
-        for i in itertools.count():
-            taken.append(i)
-            yield f"{i:024x}"
+
+@pytest.mark.parametrize(("many", "times"), [("fan_out", 2), ("get_reports", 8)])
+def test_fan_out__never_far_ahead_of_its_consumer(connect, many, times):
+    taken, most = [], 3 * times - 1
 
     with FaultServer(by_path) as server:
-        results = connect(server.url, workers=3).get_reports(endless())
+        client = connect(server.url, workers=3)
+        items = endless(taken)
+        results = client.fan_out(client.get_report, items) if many == "fan_out" else client.get_reports(items)
         assert taken == []
         for consumed in range(1, 30):
             next(results)
-            assert len(taken) <= consumed + 5
+            assert len(taken) <= consumed + most
         until(lambda: len(server.requests) == len(taken))
         results.close()
         time.sleep(0.05)
-        assert len(server.requests) == len(taken) == 29 + 5
+        assert len(server.requests) == len(taken) == 29 + most
+
+
+def test_get_reports__what_waits_for_the_consumer_weighs_little(connect, monkeypatch):
+    """Where every report is as large as all that may wait, those under way are the last until one is consumed."""
+    monkeypatch.setattr(parallel, "ROOM_BYTES", 1)
+    with FaultServer(by_path) as server:
+        results = connect(server.url, workers=3).get_reports(endless([]))
+        for consumed in range(1, 5):
+            next(results)
+            time.sleep(0.05)
+            assert len(server.requests) <= consumed + 3
+        results.close()
+
+
+def test_get_reports__after_a_refusal_nothing_begins_even_while_the_consumer_is_busy(connect):
+    def answer(request):
+        return reply(b"", 429, {"Retry-After": "999999"}) if request.path.endswith("3") else by_path(request)
+
+    with FaultServer(answer) as server:
+        results = connect(server.url, workers=2).get_reports(ids(100))
+        next(results)
+        until(lambda: len(server.requests) >= 4)
+        time.sleep(0.05)
+        assert len(server.requests) <= 5  # the other worker was under way
+        with pytest.raises(RateLimitError):
+            list(results)
 
 
 def test_fan_out__what_has_not_begun_never_begins(connect):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +23,10 @@ Kind = Literal["request", "report"]
 _CONTENT = msgspec.json.Decoder(float_hook=Decimal)
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Identified(msgspec.Struct):
+    id: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,13 +116,18 @@ def id_of(envelope: str, body: bytes) -> str | None:
     ('7b', '7b', None)
     """
     try:
-        members = _MEMBERS.decode(body.removeprefix(BOM))
-        inner = bytes(members.get(envelope, b""))
-        if inner.startswith(b"{"):
-            members = _MEMBERS.decode(inner)
-        return msgspec.json.decode(members.get("id", b"null"), type=str | None)
+        outer = _identified(envelope).decode(body.removeprefix(BOM))
+        inner = getattr(outer, envelope)
+        return msgspec.json.decode((inner if isinstance(inner, _Identified) else outer).id, type=str | None)
     except msgspec.DecodeError:
         return None
+
+
+@cache
+def _identified(envelope: str) -> msgspec.json.Decoder[Any]:
+    """Reads the ids on both levels in one pass: every other member is skipped, and builds nothing."""
+    inner = _Identified | list[msgspec.Raw] | str | int | float | bool | None
+    return msgspec.json.Decoder(msgspec.defstruct("Outer", [(envelope, inner, None)], bases=(_Identified,)))
 
 
 def elements_of(plural: str, body: bytes) -> tuple[list[bytes], int | None] | str:

@@ -55,7 +55,8 @@ def is_json(body: bytes) -> bool:
     """
     text = body.removeprefix(BOM)
     try:
-        text.decode()
+        if not text.isascii():
+            text.decode()
         msgspec.json.decode(text, type=msgspec.Raw)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return False
