@@ -1,5 +1,6 @@
 """Who is paid and what recurs: by hand, and the schedules that an economy keeps."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from sandbox_frames import economy_frames
 from test_incidents import entries, report
 
 from xray_analytics.analysis import cashflow
-from xray_analytics.analysis.streams import SIDES, _five_largest
+from xray_analytics.analysis.payers import SIDES, _five_largest, _Sums
 from xray_analytics.errors import InputError
 from xray_analytics.tables import REPORTS, TRANSACTIONS
 
@@ -126,9 +127,12 @@ def test_concentration__one_side_is_what_both_say_of_it(statements):
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.5, 1.0, 2.0, 3.0])), max_size=40))
 def test_the_five_largest_are_those_of_a_full_sort(rows):
     sums = pd.DataFrame(rows, columns=["group", "size"]).astype({"group": "int64", "size": "float64"})
-    sums["party"] = range(len(sums))
+    sums["party"] = np.arange(len(sums))[::-1]
     order = sums.sort_values(["group", "size", "party"], ascending=[True, False, True])
-    pd.testing.assert_frame_equal(_five_largest(sums), order.groupby("group").head(5))
+    want = order.groupby("group").head(5)
+    found, rank = _five_largest(_Sums(*(sums[name].to_numpy() for name in ("group", "party", "size"))), 3)
+    assert found.tolist() == want.index.tolist()
+    assert rank.tolist() == want.groupby("group").cumcount().tolist()
 
 
 def test_empty_and_wrong_frames():

@@ -115,9 +115,9 @@ def test_only_the_table_asked_for_is_copied_once(store, url, tmp_path):
     store.publish(url)
     snapshot = opened(url, tmp_path).snapshot()
     assert not list((tmp_path / "cache").glob("parts/*/*"))
-    snapshot.read("transactions")  # and the reports, which say what is visible
+    snapshot.read("transactions")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("parts/*/*")}
-    assert {path.parent.name for path in kept} == {"transactions", "reports"}
+    assert {path.parent.name for path in kept} == {"transactions"}
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     opened(url, tmp_path).snapshot().read("transactions")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -323,7 +323,7 @@ def test_missing_or_foreign_part__is_named(store: Store) -> None:
     ):
         store.snapshot().read("reports")
     with pytest.raises(StoreError, match="No such file"):
-        store.snapshot().scan("transactions")
+        store.snapshot().scan("reports")
     assert len(store.snapshot().read("media")) == 1
     assert [finding.problem for finding in store.verify()] == ["is missing"]
     path.write_bytes(data[:-1] + b"?")

@@ -1,10 +1,10 @@
 """How does the money move? Months, balances, families of movements, streams and incidents of companies.
 
 `flows` (months of companies and of the portfolio), `metrics` (one row per company), `balances` (days of accounts),
-`categories` (label families, and what is operating), `shares` (amounts by family), `streams` (who is paid, and what
-recurs), `incidents` (rejects, seizures, missed social security). Whatever counts entries takes each day of an account
-from the newest report that covers it (`entries`). Refuses to know what a service category means: those words are not
-documented.
+`categories` (label families, and what is operating), `shares` (amounts by family), `payers` (who pays, who is
+paid), `streams` (what recurs), `incidents` (rejects, seizures, missed social security). Whatever counts entries takes
+each day of an account from the newest report that covers it (`entries`). Refuses to know what a service category means:
+those words are not documented.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from .categories import CATEGORIES, OPERATING, categories, operating, shipped_ca
 from .flows import FLOWS, monthly_flows, portfolio_months
 from .incidents import INCIDENTS, incidents
 from .metrics import METRICS, company_metrics
+from .payers import CONCENTRATION, counterparty_concentration
 from .shares import SHARES, category_shares
-from .streams import CONCENTRATION, STREAMS, counterparty_concentration, recurring
+from .streams import STREAMS, recurring
 
 __all__ = [
     "CATEGORIES", "CONCENTRATION", "DAILY", "FLOWS", "INCIDENTS", "METRICS", "OPERATING", "SHARES", "STREAMS",

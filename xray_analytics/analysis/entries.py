@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..tables import REPORTS, STATEMENT_SUMMARIES, TRANSACTIONS
+from ..tables import STATEMENT_SUMMARIES, TRANSACTIONS
 from . import frames
 from .categories import CATEGORIES, KEY
 from .frames import AsOf, Frame
@@ -37,13 +37,12 @@ MINE, IN_OTHER, OUTSIDE, POOR = "mine", "in_other_report", "outside_coverage", "
 class Days:
     """Covered days of companies: one row per company, unit and day, with the report that speaks for it.
 
-    `versions` are the bank reports of companies, lazily; `seen` is the same in pandas, oldest first, and `rank` a
-    position in it. `table` has
-    `company` (code of `companies`), `unit` (an account, or 0 for all accounts together), `day` (since 1970) and
-    `rank`, sorted. `unit_of` maps (rank, account_no) to a unit.
+    `versions` are the bank reports of companies; `seen` is them in pandas, oldest first, and `rank` a position in it.
+    `table` has `company` (code of `companies`), `unit` (an account, or 0 for all accounts together), `day` (since 1970)
+    and `rank`, sorted. `unit_of` maps (rank, account_no) to a unit.
     """
 
-    versions: nw.LazyFrame[Any]
+    versions: frames.Versions
     seen: pd.DataFrame
     companies: pd.Index[str]
     table: pd.DataFrame
@@ -79,7 +78,7 @@ class Days:
 def covered_days(reports: Frame, statements: Frame | None = None, *, as_of: AsOf | None = None) -> Days:
     """The covered days of every company, from statements, else from the periods of the reports."""
     versions = _versions(reports, as_of)
-    known = frames.collect(versions, REPORTS).sort_values(["created_at", "report_id"], ignore_index=True)
+    known = versions.seen
     codes, companies = pd.factorize(known["company_id"])
     known = known.assign(rank=np.arange(len(known)), company=codes)
     if statements is None:
@@ -143,25 +142,27 @@ def settled_entries(
     Days are those of the periods of the reports, all accounts together; `columns`, `amount` and `company_id` are there.
     Second, the bank reports in pandas. Where each company has one there is nothing to settle, and nobody is asked.
     """
-    start, end = (nw.col(name) for name in _PERIOD)
-    first, after = start.dt.offset_by("1d"), end.dt.offset_by("1d")  # the days after its start up to its end
-    is_span = (end > start) & (end <= start.dt.offset_by(f"{_LONGEST}d"))
-    versions = frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of)
-    seen = frames.collect(versions, REPORTS)
-    versions = versions.filter(~nw.col("company_id").is_null()).with_columns(
-        first=nw.when(is_span).then(first), after=nw.when(is_span).then(after)
-    )
-    carried = ("company_id", "created_at", "first", "after")
-    rows = frames.of_reports(transactions, TRANSACTIONS, ("booked_date", "amount", *columns), versions, carried)
+    every = frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of)
+    versions = frames.of_companies(every)
+    names, carried = ("booked_date", "amount", *columns), ("company_id", "created_at")
+    rows = frames.of_reports(transactions, TRANSACTIONS, names, versions, carried, **_span())
     day, amount = nw.col("booked_date"), nw.col("amount")
     is_inside = ((day >= nw.col("first")) & (day < nw.col("after"))).fill_null(False)
     state: nw.Expr = nw.when(is_inside).then(nw.lit(MINE)).otherwise(nw.lit(OUTSIDE))
-    if seen["company_id"].dropna().duplicated().any():
-        elsewhere = _told_elsewhere(rows.with_columns(is_inside=is_inside), versions)
+    if not versions.seen["company_id"].is_unique:
+        elsewhere = _told_elsewhere(rows.with_columns(is_inside=is_inside), versions.rows.with_columns(**_span()))
         rows = rows.join(elsewhere, on=["report_id", "booked_date"], how="left")
         state = nw.when(~nw.col("is_other").is_null()).then(nw.lit(IN_OTHER)).otherwise(state)
     state = nw.when(day.is_null() | amount.is_null()).then(nw.lit(POOR)).otherwise(state)
-    return rows.select("company_id", "amount", *columns, state=state), seen
+    return rows.select("company_id", "amount", *columns, state=state), every.seen
+
+
+def _span() -> dict[str, nw.Expr]:
+    """The first day that a report speaks for, and the first day after: from the day after its start up to its end."""
+    start, end = (nw.col(name) for name in _PERIOD)
+    is_span = (end > start) & (end <= start.dt.offset_by(f"{_LONGEST}d"))
+    days = {"first": start.dt.offset_by("1d"), "after": end.dt.offset_by("1d")}
+    return {name: nw.when(is_span).then(day) for name, day in days.items()}
 
 
 def _told_elsewhere(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
@@ -192,13 +193,12 @@ def _keys(company: np.ndarray, unit: np.ndarray, day: np.ndarray) -> np.ndarray:
     return keys
 
 
-def _versions(reports: Frame, as_of: AsOf | None) -> nw.LazyFrame[Any]:
+def _versions(reports: Frame, as_of: AsOf | None) -> frames.Versions:
     """The bank reports of companies, newest versions."""
-    versions = frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of)
-    return versions.filter(~nw.col("company_id").is_null())
+    return frames.of_companies(frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of))
 
 
-def _statement_spans(statements: Frame, versions: nw.LazyFrame[Any], known: pd.DataFrame) -> pd.DataFrame:
+def _statement_spans(statements: Frame, versions: frames.Versions, known: pd.DataFrame) -> pd.DataFrame:
     columns = ("account_no", "iban", "start_date", "end_date")
     rows = frames.collect_of(statements, STATEMENT_SUMMARIES, columns, versions)
     rows = rows.rename(columns={"start_date": "start", "end_date": "end"})

@@ -10,7 +10,6 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -81,12 +80,7 @@ def criterion_prevalence(
     reports = with_companies(reports, companies, [by])
     versions = frames.newest_versions(reports, [by], product="bank")
     rows = _newest(criteria, versions, ["sentiment"], [by])
-    found = frames.collect(
-        rows.group_by("criterion", by, "sentiment").agg(nw.len().alias("n_companies")),
-        BANK_FLAG_CRITERIA,
-        REPORTS,
-        COMPANIES,
-    )
+    found = rows.groupby(["criterion", by, "sentiment"], dropna=False).size().rename("n_companies").reset_index()
     assessed = found.groupby(["criterion", by], dropna=False)["n_companies"].sum().rename("n_assessed").reset_index()
     said = [*SENTIMENTS, *sorted(set(found["sentiment"].dropna()) - set(SENTIMENTS)), None]
     table = assessed.merge(pd.DataFrame({"sentiment": pd.array(said, "string"), "rank": range(len(said))}), how="cross")
@@ -95,7 +89,7 @@ def criterion_prevalence(
     result = kept[["criterion", by, "sentiment", "n_companies", "n_assessed"]].reset_index(drop=True)
     result = result.astype({"n_companies": "int64", "n_assessed": "int64"})
     result["share_ratio"] = result["n_companies"] / result["n_assessed"]
-    result.attrs["base"] = _base(rows, versions, {"by": by})
+    result.attrs["base"] = _base(rows["company_id"].nunique(), versions, {"by": by})
     return result
 
 
@@ -141,8 +135,7 @@ def criterion_cooccurrence(criteria: Frame, reports: Frame, *, sentiment: str = 
     if sentiment not in SENTIMENTS:
         raise InputError(f"sentiment is {sentiment!r}; choose {', '.join(SENTIMENTS)}")
     versions = frames.newest_versions(reports, product="bank")
-    rows = _newest(criteria, versions, ["sentiment"])
-    table = frames.collect(rows.select("company_id", "criterion", "sentiment"), BANK_FLAG_CRITERIA, REPORTS)
+    table = _newest(criteria, versions, ["sentiment"])
     names = np.array(sorted(table["criterion"].unique()), dtype=object)
     company, _ = pd.factorize(table["company_id"])
     place = company, np.searchsorted(names, table["criterion"].to_numpy(object))
@@ -155,7 +148,7 @@ def criterion_cooccurrence(criteria: Frame, reports: Frame, *, sentiment: str = 
     result = pairs.assign(**counts).astype(dict.fromkeys(counts, "int64"))
     chance = (result["n_criterion"] * result["n_other"]).where(lambda product: product > 0)
     result["lift"] = (result["n_both"] * result["n_companies"] / chance).astype("float64")
-    result.attrs["base"] = _base(rows, versions, {"sentiment": sentiment})
+    result.attrs["base"] = _base(table["company_id"].nunique(), versions, {"sentiment": sentiment})
     return result
 
 
@@ -204,9 +197,7 @@ def criterion_profile(criteria: Frame, reports: Frame) -> pd.DataFrame:
     """
     versions = frames.newest_versions(reports, product="bank")
     rows, base = _mapped(criteria, versions)
-    newest = frames.collect(
-        _newest(criteria, versions, ["quantile_pct"]).select("criterion", "quantile_pct"), BANK_FLAG_CRITERIA
-    ).dropna()
+    newest = _newest(criteria, versions, ["quantile_pct"]).dropna(subset=["criterion", "quantile_pct"])
     found = [_profile(str(name), part, newest) for name, part in rows.groupby("criterion")]
     result = pd.DataFrame(found, columns=list(_PROFILE)).astype(_PROFILE)
     result.attrs["base"] = base
@@ -274,24 +265,24 @@ _PROFILE = {
 
 
 def _newest(
-    criteria: Frame, versions: nw.LazyFrame[Any], columns: list[str], carried: list[str] | None = None
-) -> nw.LazyFrame[Any]:
-    """One entry per company and criterion, lazily: the first in the newest bank report."""
-    names = ["criterion", "criterion_no", *columns]
-    newest = frames.newest_of_companies(versions)
+    criteria: Frame, versions: frames.Versions, columns: list[str], carried: list[str] | None = None
+) -> pd.DataFrame:
+    """One entry per company and criterion: the first in the newest bank report."""
+    names, newest = ["criterion", "criterion_no", *columns], frames.newest_of_companies(versions)
     rows = frames.of_reports(criteria, BANK_FLAG_CRITERIA, names, newest, ["company_id", *(carried or ())])
-    return rows.unique(subset=["company_id", "criterion"], keep="first", order_by=["criterion_no"])
+    table = frames.collect(rows, BANK_FLAG_CRITERIA, REPORTS, COMPANIES)
+    one_each = ["company_id", "criterion"]
+    if table.duplicated(one_each).any():
+        table = table.sort_values("criterion_no").drop_duplicates(one_each)
+    return table
 
 
-def _base(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any], filters: dict[str, Any]) -> dict[str, Any]:
-    seen = frames.collect_reports(versions)
-    companies = rows.group_by("company_id").agg(nw.len().alias("n_entries"))
-    used = int(frames.collect(companies.select(n=nw.len()))["n"].iloc[0])
-    excluded = {"no_criterion": len(frames.newest_of_each_company(seen)) - used}
-    return frames.base(used, seen, excluded=excluded, filters=filters)
+def _base(used: int, versions: frames.Versions, filters: dict[str, Any]) -> dict[str, Any]:
+    n_companies = len(frames.newest_of_each_company(versions.seen))
+    return frames.base(used, versions.seen, excluded={"no_criterion": n_companies - used}, filters=filters)
 
 
-def _mapped(criteria: Frame, versions: nw.LazyFrame[Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _mapped(criteria: Frame, versions: frames.Versions) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The entries that say something of the map from quantile to sentiment, and the base."""
     columns = ["criterion", "criterion_no", "quantile_pct", "sentiment"]
     rows = frames.of_reports(criteria, BANK_FLAG_CRITERIA, columns, versions, ["company_id"])
@@ -304,7 +295,7 @@ def _mapped(criteria: Frame, versions: nw.LazyFrame[Any]) -> tuple[pd.DataFrame,
         "no_quantile": len(first) - len(known),
         "unknown_sentiment": len(known) - len(kept),
     }
-    return kept, frames.base(len(kept), frames.collect_reports(versions), excluded=excluded)
+    return kept, frames.base(len(kept), versions.seen, excluded=excluded)
 
 
 def _profile(name: str, rows: pd.DataFrame, newest: pd.DataFrame) -> dict[str, Any]:

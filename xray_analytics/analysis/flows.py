@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..schema import Column, Table
-from ..tables import COMPANY_KEY, MONTHLY_SUMMARIES, REPORT_ID, REPORTS, STATEMENT_SUMMARIES, TRANSACTIONS
+from ..tables import COMPANY_KEY, MONTHLY_SUMMARIES, REPORT_ID, STATEMENT_SUMMARIES, TRANSACTIONS
 from . import frames
 from .balances import daily_balances
 from .entries import Days, company_entries, covered_days, month_numbers
@@ -120,12 +120,13 @@ def monthly_flows(
 def _whole_months(monthly: Frame, reports: Frame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
     """Of each company and month the row of the report that covers it best, the reports, and how many were left out."""
     versions = frames.newest_versions(reports)
-    seen = frames.collect(versions, REPORTS)
-    bank = versions.filter(nw.col("product") == "bank")
+    seen = versions.seen
+    is_bank = seen["product"] == "bank"
+    bank = frames.Versions(versions.rows.filter(nw.col("product") == "bank"), seen[is_bank])
     columns, carried = ("account_no", *_MONTHLY), ("company_id", "created_at")
     rows = frames.of_reports(monthly, MONTHLY_SUMMARIES, columns, bank, carried)
     best = months = rows.filter(nw.col("account_no").is_null())
-    companies = seen.loc[seen["product"] == "bank", "company_id"]
+    companies = bank.seen["company_id"]
     is_clear = companies.is_unique and companies.notna().all()  # each company has one report: nothing to choose
     if not is_clear:
         order = ["is_complete", "n_days_covered", "created_at", "report_id"]

@@ -8,11 +8,14 @@ companies in reports: `newest_reports` and `newest_of_each_company` say once whi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from narwhals.exceptions import NarwhalsError
 from narwhals.stable.v2.typing import IntoFrame
 
@@ -28,10 +31,20 @@ REPORT_COLUMNS = (
     "report_id", "report_version", "company_id", "product", "created_at", "available_at", "is_backfilled",
 )  # fmt: skip
 CLASS_COLUMNS = {"bank": "bank_risk_class", "financial": "financial_risk_class"}
-_PANDAS = {
-    "id": "string", "text": "string", "json": "string", "int": "Int64", "bool": "boolean",
-    "float": "float64", "money": "float64", "date": "datetime64[us]",
+_TEXT, _FLOAT, _DAY = pd.StringDtype("pyarrow", na_value=pd.NA), np.dtype("float64"), np.dtype("datetime64[us]")
+_INSTANT = pa.timestamp("us")  # of UTC, without saying so
+_PANDAS: dict[str, Any] = {  # dtypes and not their names, which pandas would parse for every column again
+    "id": _TEXT, "text": _TEXT, "json": _TEXT, "int": pd.Int64Dtype(), "bool": pd.BooleanDtype(), "float": _FLOAT,
+    "money": _FLOAT, "date": _DAY,
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Of each report its newest version: `rows` for the engine to join, `seen` in pandas, oldest first, ties by id."""
+
+    rows: nw.LazyFrame[Any]
+    seen: pd.DataFrame
 
 
 def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any]:
@@ -45,13 +58,17 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
         It is no frame, or a column is absent or of the wrong type; the message names the column and its table.
     """
     names = list(dict.fromkeys(columns))
+    return _checked(frame, table, names).select(*(_expression(name, table) for name in names))
+
+
+def _checked(frame: Frame, table: Table, names: Sequence[str]) -> nw.LazyFrame[Any]:
     rows = lazy(frame, table, names)
     found = rows.collect_schema()
     declared = [table[name] for name in names if name in table.names]
     wrong = [f"{c.name} ({c.kind} expected, {found[c.name]} found)" for c in declared if not _fits(c, found[c.name])]
     if wrong:
         raise InputError(f"the frame of {table.name} has columns of the wrong type: {', '.join(wrong)}")
-    return rows.select(*(_expression(name, table) for name in names))
+    return rows
 
 
 def lazy(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any]:
@@ -99,21 +116,36 @@ def collect(rows: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
     try:
         with engine.translated(f"the question about {names}"):
             eager = rows.collect("pandas" if rows.implementation.is_pandas() else "pyarrow")
-        frame: pd.DataFrame = eager.to_pandas().reset_index(drop=True)
-        for name in frame.columns:
-            kind = next((t[name].kind for t in tables if name in t.names), None)
-            if kind == "instant":
-                frame[name] = frame[name].dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[us]")
-            elif kind in _PANDAS:
-                frame[name] = frame[name].astype(cast(Any, _PANDAS[kind]))
+        kinds = {name: next((t[name].kind for t in tables if name in t.names), None) for name in eager.columns}
+        native = eager.to_native()
+        columns = {name: _column(native[name], kind) for name, kind in kinds.items()}
     except (TypeError, ValueError, NarwhalsError) as error:
         raise InputError(f"a column of {names} cannot be read: {error}") from error
-    return frame
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(eager)))
+
+
+def _column(values: Any, kind: str | None) -> Any:
+    """A column of pandas or Arrow as an array with the dtype of its kind."""
+    dtype: Any = _PANDAS.get(kind or "")
+    if isinstance(values, pa.ChunkedArray):
+        found = values.type
+        if kind == "instant" and pa.types.is_timestamp(found) and found.tz:
+            return values.cast(_INSTANT, safe=False).to_numpy()
+        if hasattr(dtype, "__from_arrow__") and not pa.types.is_dictionary(found):
+            return dtype.__from_arrow__(values)
+        values = values.to_pandas()
+    if kind == "instant":
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None).astype(_DAY)
+    elif dtype is not None and values.dtype != dtype:
+        values = values.astype(dtype)
+    return values.array
 
 
 def typed(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """The table's columns in its order with the dtypes of `collect`; also of a frame without rows."""
-    return frame.reindex(columns=list(table.names)).astype({c.name: _PANDAS[c.kind] for c in table.columns})
+    found = frame.reindex(columns=list(table.names))
+    kinds = zip(table.columns, found.dtypes, strict=True)
+    return found.astype({c.name: _PANDAS[c.kind] for c, dtype in kinds if dtype != _PANDAS[c.kind]})
 
 
 def same_kind(*given: Frame) -> bool:
@@ -147,42 +179,60 @@ def day(as_of: AsOf) -> pd.Timestamp:
 
 def newest_versions(
     reports: Frame, columns: Sequence[str] = (), *, product: str | None = None, as_of: AsOf | None = None
-) -> nw.LazyFrame[Any]:
-    """Of each report the newest version available by `as_of`, lazily: `REPORT_COLUMNS` and these columns.
+) -> Versions:
+    """Of each report the newest version available by `as_of`: `REPORT_COLUMNS` and these columns.
 
     A creation time that is unknown becomes `available_at`, which every row has.
     """
-    lazy = scan(reports, REPORTS, (*REPORT_COLUMNS, *columns))
+    names = list(dict.fromkeys((*REPORT_COLUMNS, *columns)))
+    known = {name: _expression(name, REPORTS) for name in names}
+    known["created_at"] = nw.coalesce("created_at", "available_at")
+    rows = _checked(reports, REPORTS, names).select(**known)
     if product is not None:
-        lazy = lazy.filter(nw.col("product") == product)
+        rows = rows.filter(nw.col("product") == product)
     if as_of is not None:
-        lazy = lazy.filter(nw.col("available_at") <= nw.lit(instant(as_of)))
-    lazy = lazy.with_columns(nw.coalesce("created_at", "available_at").alias("created_at"))
-    return lazy.unique(subset=["report_id"], keep="last", order_by=["report_version"])
+        rows = rows.filter(nw.col("available_at") <= nw.lit(instant(as_of)))
+    seen = collect(rows, REPORTS, COMPANIES)
+    if not seen["report_id"].is_unique:  # else the engine need not look for the newest, which costs it a window
+        rows = rows.unique(subset=["report_id"], keep="last", order_by=["report_version"])
+        seen = seen.sort_values("report_version", na_position="first").drop_duplicates("report_id", keep="last")
+    return Versions(rows, seen.sort_values(["created_at", "report_id"], ignore_index=True))
 
 
 def newest_reports(
     reports: Frame, columns: Sequence[str] = (), *, product: str | None = None, as_of: AsOf | None = None
 ) -> pd.DataFrame:
     """One row per report, oldest first, ties by id: `newest_versions` in pandas."""
-    return collect_reports(newest_versions(reports, columns, product=product, as_of=as_of))
+    return newest_versions(reports, columns, product=product, as_of=as_of).seen
 
 
-def collect_reports(versions: nw.LazyFrame[Any]) -> pd.DataFrame:
-    """`newest_versions` in pandas, oldest first, ties by id."""
-    return collect(versions, REPORTS, COMPANIES).sort_values(["created_at", "report_id"], ignore_index=True)
+def of_companies(versions: Versions) -> Versions:
+    """These reports without those that have no company."""
+    has_company = versions.seen["company_id"].notna()
+    if has_company.all():
+        return versions
+    rows = versions.rows.filter(~nw.col("company_id").is_null())
+    return Versions(rows, versions.seen[has_company].reset_index(drop=True))
 
 
-def newest_of_companies(versions: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Of `newest_versions` the newest report of each company, lazily; what `newest_of_each_company` is in pandas."""
-    known = versions.filter(~nw.col("company_id").is_null())
-    return known.unique(subset=["company_id"], keep="last", order_by=["created_at", "report_id"])
+def newest_of_companies(versions: Versions) -> Versions:
+    """Of these reports the newest of each company; those without a company are left out."""
+    known = of_companies(versions)
+    if known.seen["company_id"].is_unique:
+        return known
+    rows = known.rows.unique(subset=["company_id"], keep="last", order_by=["created_at", "report_id"])
+    return Versions(rows, newest_of_each_company(known.seen))
 
 
 def of_reports(
-    rows: Frame, table: Table, columns: Sequence[str], versions: nw.LazyFrame[Any], carried: Sequence[str] = ()
+    rows: Frame,
+    table: Table,
+    columns: Sequence[str],
+    versions: Versions,
+    carried: Sequence[str] = (),
+    **computed: nw.Expr,
 ) -> nw.LazyFrame[Any]:
-    """The rows that belong to these report versions, lazily: `columns` of theirs, `carried` of the report.
+    """The rows that belong to these reports, lazily: `columns` of theirs, `carried` and `computed` of the report.
 
     Raises
     ------
@@ -192,22 +242,21 @@ def of_reports(
     keys = ["report_id", "report_version"]
     found = scan(rows, table, [*keys, *columns])
     try:
-        return found.join(versions.select(*dict.fromkeys([*keys, *carried])), on=keys, how="inner")
+        return found.join(versions.rows.select(*dict.fromkeys([*keys, *carried]), **computed), on=keys, how="inner")
     except (TypeError, NarwhalsError) as error:
         message = f"{table.name} and reports are frames of different kinds; read both with the same engine"
         raise InputError(message) from error
 
 
 def collect_of(
-    rows: Frame, table: Table, columns: Sequence[str], versions: nw.LazyFrame[Any], carried: Sequence[str] = ()
+    rows: Frame, table: Table, columns: Sequence[str], versions: Versions, carried: Sequence[str] = ()
 ) -> pd.DataFrame:
     """`of_reports` in pandas: joined by the engine, so that only these reports leave it; by pandas for two engines."""
     keys = ["report_id", "report_version"]
     found = scan(rows, table, [*keys, *columns])
-    if found.implementation == versions.implementation:
+    if found.implementation == versions.rows.implementation:
         return collect(of_reports(rows, table, columns, versions, carried), table, REPORTS)
-    owners = collect(versions.select(*dict.fromkeys([*keys, *carried])), REPORTS)
-    return collect(found, table).merge(owners, on=keys)
+    return collect(found, table).merge(versions.seen[list(dict.fromkeys([*keys, *carried]))], on=keys)
 
 
 def class_column(product: str) -> str:

@@ -94,15 +94,14 @@ def ratio_quantiles(
     if table.duplicated(["company_id", "criterion"]).any():
         raise InputError("financial_ratios holds a criterion of a report twice; give the rows of one snapshot")
     numbers = table[table["value"].notna()]
-    seen = frames.collect_reports(versions)
-    found = frames.newest_of_each_company(seen)
+    found = newest.seen
     sizes = found.groupby(by, dropna=False).size().rename("n_group").reset_index()
     grid = pd.DataFrame({"criterion": sorted(numbers["criterion"].unique())}, dtype="string").merge(sizes, how="cross")
     spread = _spread(numbers, ["criterion", by])
     result = grid.merge(spread, how="left", on=["criterion", by]).fillna({"n": 0}).astype({"n": "int64"})
     result.insert(3, "n_missing", result.pop("n_group") - result["n"])
     result = result[["criterion", by, "n", "n_missing", *_QUANTILES]].sort_values(["criterion", by], ignore_index=True)
-    result.attrs["base"] = frames.base(len(found), seen, filters={"by": by})
+    result.attrs["base"] = frames.base(len(found), versions.seen, filters={"by": by})
     return result
 
 

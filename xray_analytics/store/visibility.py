@@ -57,21 +57,26 @@ def _from_text(text: str) -> date | datetime:
 
 @dataclass(frozen=True)
 class Visibility:
-    """What a point in time can see, as SQL; `rows` gives the SQL of everything stored in a table."""
+    """What a point in time can see, as SQL; `rows` gives the SQL of everything stored in a table.
+
+    `single` says of a table of versions whether every object in it has one: then, without a moment, nothing is looked
+    for, and the rows of a table are there even where the part that held their report was damaged and put aside.
+    """
 
     rows: Callable[[str], str]
     as_of: datetime | None
     clock: Clock
+    single: Callable[[str], bool]
     instant: str = "TIMESTAMPTZ"
 
     def sql(self, name: str) -> str:
         """The visible rows of a table."""
         table = tables.TABLES[name]
         if table in tables.REPORT_TABLES:
-            return self._reports() if table is tables.REPORTS else self._versions(table, self._newest_reports())
+            return self._reports() if table is tables.REPORTS else self._versions(table, tables.REPORTS)
         if table in tables.REQUEST_TABLES:  # notes have no creation of their own: known when fetched, on both clocks
             clock = self.request_clock if table is tables.REQUESTS else "fetched_at"
-            return self._versions(table, self._newest_requests(clock))
+            return self._versions(table, tables.REQUESTS, clock)
         if table in tables.LENDER_TABLES:
             return self._lender(table)
         if table is tables.MEDIA:
@@ -97,21 +102,16 @@ class Visibility:
         runs = f"SELECT commit FROM {self.rows('runs')} AS r WHERE {self.known('finished_at')}"
         return "true" if self.as_of is None else f"commit IN ({runs})"
 
-    def _newest_reports(self) -> str:
-        clock = "available_at" if self.clock == "available" else "fetched_at"
-        return (
-            f"SELECT report_id, max(report_version) AS report_version FROM {self.rows('reports')} AS v "
-            f"WHERE {self.known(clock)} GROUP BY report_id"
-        )
-
-    def _newest_requests(self, clock: str) -> str:
-        return (
-            f"SELECT request_id, max(request_version) AS request_version FROM {self.rows('requests')} AS v "
-            f"WHERE {self.known(clock)} GROUP BY request_id"
-        )
-
-    def _versions(self, table: Table, newest: str) -> str:
+    def _versions(self, table: Table, objects: Table, clock: str | None = None) -> str:
+        """The rows of the newest version of each object known by the moment."""
         object_id, version = table.key[:2]
+        if self.as_of is None and all(self.single(name) for name in (table.name, objects.name)):
+            return f"SELECT * FROM {self.rows(table.name)} AS t"
+        known = self.known(clock or ("available_at" if self.clock == "available" else "fetched_at"))
+        newest = (
+            f"SELECT {object_id}, max({version}) AS {version} FROM {self.rows(objects.name)} AS v "
+            f"WHERE {known} GROUP BY {object_id}"
+        )
         return (
             f"SELECT t.* FROM {self.rows(table.name)} AS t JOIN ({newest}) AS n "
             f"ON t.{object_id} = n.{object_id} AND t.{version} = n.{version}"
@@ -123,7 +123,7 @@ class Visibility:
             "coalesce(r.company_id, q.company_id) AS company_id" if name == "company_id" else f"r.{name}"
             for name in tables.REPORTS.names
         )
-        reports = self._versions(tables.REPORTS, self._newest_reports())
+        reports = self._versions(tables.REPORTS, tables.REPORTS)
         requests = self.sql("requests")
         return f"SELECT {names} FROM ({reports}) AS r LEFT JOIN ({requests}) AS q ON r.request_id = q.request_id"
 
