@@ -16,7 +16,7 @@ ROWS = [
     {"schema", "settings", "engine", "journal"},
     {"tables"},
     {"api", "tidy", "store", "charts", "sandbox", "analysis"},
-    {"upkeep", "replays"},
+    {"upkeep", "replays", "tidying"},
     {"archive", "forgetting", "intake", "lender"},
     {"deliveries"},
     {"fetch", "report", "export", "scale"},

@@ -25,7 +25,7 @@ A message is one sentence: what failed, where, and what to do next. No message h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,16 @@ class XRayError(Exception):
     """Root of all errors of this package."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As errors travel between processes, with what their constructors take by name."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[XRayError], arguments: tuple[Any, ...], state: dict[str, Any]) -> XRayError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class ApiError(XRayError):

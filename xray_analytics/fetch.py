@@ -1,9 +1,9 @@
 """The service, or files, into the store: list, fetch what is new, hand it to the intake; resumable.
 
-`sync` asks for the requests, then one report list per unsettled request and configured source, then only unknown
-reports. The cursor remembers when each source was last listed completely: a request is *settled* for a source when
-that listing came ``settled_days`` after its newest report, and is not asked again (assumed, configurable). It also
-remembers the requests of which a report could not be fetched: they are not settled.
+`sync` asks for the requests, then for one report list per unsettled request and configured source, and meanwhile for
+the reports listed that are unknown. The cursor remembers when each source was last listed completely: a request is
+*settled* for a source when that listing came ``settled_days`` after its newest report, and is not asked again (assumed,
+configurable). It also remembers the requests of which a report could not be fetched: they are not settled.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from . import archive
 from .api.answer import Answer
 from .api.client import XRayClient
 from .api.opening import created_at
+from .api.parallel import Calls
 from .deliveries import fetch_due, received
 from .errors import ApiError, InputError, NotFoundError, PermissionDenied
 from .intake import Intake, IntakeResult, Progress, taking
@@ -24,6 +25,9 @@ from .journal import Journal
 from .settings import DEFAULT_SOURCES
 from .store import Store
 from .tidy.batch import Received
+
+_Pair = tuple[str, str]  # a request's id, and a source
+_Answered = Answer | list[Answer] | ApiError | None
 
 
 def sync(  # noqa: PLR0913
@@ -37,6 +41,7 @@ def sync(  # noqa: PLR0913
     recheck: bool = False,
     quarantined: bool = False,
     journal: Journal | None = None,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> IntakeResult:
     """Fetch everything new from the service into the store.
@@ -56,6 +61,8 @@ def sync(  # noqa: PLR0913
         again.
     journal
         Fetch the reports of its webhook deliveries as well, also those of settled requests.
+    processes
+        How many tidy what arrives, as in `import_files`.
     progress
         Called with a stage, how many are done, and how many there are.
 
@@ -82,6 +89,7 @@ def sync(  # noqa: PLR0913
         command="sync",
         sources=settings.sources,
         aliases=settings.transaction_aliases,
+        processes=processes,
         retry=quarantined,
         progress=progress,
     ) as intake:
@@ -92,11 +100,8 @@ def sync(  # noqa: PLR0913
         listing = _Listing(store, intake, settings.settled_days)
         every = full or quarantined
         pairs = [(r.id, source) for r in requests for source in sources if every or not listing.is_settled(r, source)]
-        listed = listing.report_ids(client, pairs)
-        intake.totals["n_listed"] += len(listed)
-        unknown = [i for i in listed if not intake.is_forgotten(i) and (recheck or not intake.is_known(i))]
-        intake.totals["n_known"] += len(listed) - len(unknown)
-        intake.take(_reports(client, unknown, intake, listing), stage="reports", total=len(unknown))
+        intake.progress = listing.progress(intake.progress)
+        intake.take(_reports(client, intake, listing, pairs, recheck=recheck), stage="reports")
         is_whole = request_ids is None and since is None
         result = intake.finish(listing.cursor(requests, sources) if is_whole else None)
     if journal is not None:
@@ -111,6 +116,7 @@ def import_files(  # noqa: PLR0913
     sources: Mapping[str, str] | None = None,
     aliases: Mapping[str, tuple[str, ...]] | None = None,
     quarantined: bool = False,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> IntakeResult:
     """Bring in report and request files: the same as `sync`, without the service.
@@ -126,13 +132,16 @@ def import_files(  # noqa: PLR0913
         replacing those of the shipped map.
     quarantined
         Try payloads again that were quarantined before.
+    processes
+        How many tidy: 1 is this one; more are started beside it, each with about 200 MB, and are worth it from about
+        a thousand bank reports. A script that asks for them needs its ``if __name__ == "__main__":``.
     progress
         Called with a stage, how many are done, and how many there are.
 
     Raises
     ------
     InputError
-        A path does not exist, or a folder holds no report files.
+        A path does not exist, a folder holds no report files, or `processes` is less than 1.
     StoreError
         The store is locked, damaged or cannot be written.
     """
@@ -142,6 +151,7 @@ def import_files(  # noqa: PLR0913
         command="import",
         sources=sources or DEFAULT_SOURCES,
         aliases=aliases,
+        processes=processes,
         retry=quarantined,
         undated=True,
         progress=progress,
@@ -158,10 +168,12 @@ class _Listing:
         self._now = datetime.now(UTC)
         self._listed = {s: datetime.fromisoformat(at) for s, at in intake.cursor.get("listed", {}).items()}
         self._failed: set[str] = set()
+        self._forbidden: set[str] = set()
+        self._n_unknown = 0
         self._unfinished = {(r, s) for s, ids in intake.cursor.get("unfinished", {}).items() for r in ids}
-        self._pair_of: dict[str, tuple[str, str]] = {}
+        self._pair_of: dict[str, _Pair] = {}
         self._seen: dict[str, datetime] = {}
-        self._newest: dict[tuple[str, str], datetime] = {}
+        self._newest: dict[_Pair, datetime] = {}
         if store.head is not None:
             self._remember(store)
 
@@ -186,38 +198,40 @@ class _Listing:
     def _newest_at(self, request: Answer, source: str) -> datetime:
         return self._newest.get((request.id, source)) or created_at(request) or self._now
 
-    def report_ids(self, client: XRayClient, pairs: list[tuple[str, str]]) -> list[str]:
-        """Ids of all reports of these requests and sources, each once, those of a request together."""
-        found: dict[tuple[str, str], list[str]] = {}
-        forbidden: set[str] = set()
+    def ask(self, client: XRayClient, pair: _Pair) -> list[Answer] | None:
+        """The reports of a request and source; None, without a call, where the source is not permitted."""
+        request_id, source = pair
+        return None if source in self._forbidden else client.list_reports(request_id=request_id, source=source)
 
-        def ask(pair: tuple[str, str]) -> list[Answer] | None:
-            request_id, source = pair
-            return None if source in forbidden else client.list_reports(request_id=request_id, source=source)
+    def unknown(self, pair: _Pair, answer: _Answered, *, recheck: bool) -> list[str]:
+        """The ids in an answer to `ask` that are to be fetched, and in no list before it."""
+        if isinstance(answer, ApiError):
+            self._failed.add(pair[1])
+            self._note(answer, *pair)
+        if not isinstance(answer, list):
+            return []
+        self._unfinished.discard(pair)
+        new = [report.id for report in answer if report.id not in self._pair_of]
+        self._pair_of.update(dict.fromkeys(new, pair))
+        unknown = [i for i in new if not self._intake.is_forgotten(i) and (recheck or not self._intake.is_known(i))]
+        self._intake.totals.update(n_listed=len(new), n_known=len(new) - len(unknown))
+        self._n_unknown += len(unknown)
+        return unknown
 
-        for done, ((request_id, source), answer) in enumerate(client.fan_out(ask, pairs), start=1):
-            self._intake.progress("lists", done, len(pairs))
-            if isinstance(answer, ApiError):
-                self._failed.add(source)
-                self._note(answer, request_id, source, forbidden)
-            elif answer is not None:
-                found[request_id, source] = [report.id for report in answer]
-        self._unfinished -= found.keys()
-        for pair in pairs:
-            for report_id in found.get(pair, ()):
-                self._pair_of.setdefault(report_id, pair)
-        return list(self._pair_of)
+    def progress(self, told: Progress) -> Progress:
+        """`told`, with how many reports there are as far as that is known by now."""
+        return lambda stage, done, total: told(stage, done, self._n_unknown if stage == "reports" else total)
 
     def failed(self, report_id: str) -> None:
         """Remember that a listed report could not be fetched, so that its request is listed again."""
         self._unfinished.add(self._pair_of[report_id])
 
-    def _note(self, error: ApiError, request_id: str, source: str, forbidden: set[str]) -> None:
+    def _note(self, error: ApiError, request_id: str, source: str) -> None:
         """A source that is not permitted is one issue, not one a request."""
         is_forbidden = isinstance(error, PermissionDenied)
-        if is_forbidden and source in forbidden:
+        if is_forbidden and source in self._forbidden:
             return
-        forbidden.update({source} if is_forbidden else ())
+        self._forbidden.update({source} if is_forbidden else ())
         self._intake.totals["n_failed"] += not is_forbidden
         self._intake.issue(error.code, source if is_forbidden else f"{source} of request {request_id}", str(error))
 
@@ -253,20 +267,39 @@ def _requests(client: XRayClient, ids: Iterable[str] | None, since: date | None)
     return [a for a in answers if (created := created_at(a)) is None or created.date() >= since]
 
 
-def _reports(client: XRayClient, ids: list[str], intake: Intake, listing: _Listing) -> Iterator[Received]:
-    """The reports as they arrive; what cannot be fetched is noted and left to the next run."""
-    for report_id, answer in client.get_reports(ids):
-        if isinstance(answer, ApiError):
-            is_gone = isinstance(answer, NotFoundError) and intake.is_published(report_id)
-            intake.totals["n_withdrawn" if is_gone else "n_failed"] += 1
-            intake.issue("withdrawn" if is_gone else answer.code, report_id, str(answer))
-            if is_gone:
-                intake.mark_withdrawn(report_id)
-            if not intake.is_published(report_id):
-                listing.failed(report_id)
-        else:
-            intake.unmark_withdrawn(report_id)
-            yield received(answer)
+def _reports(
+    client: XRayClient, intake: Intake, listing: _Listing, pairs: list[_Pair], *, recheck: bool
+) -> Iterator[Received]:
+    """The reports of these requests and sources as they arrive, each once, while further requests are being listed."""
+
+    def ask(what: _Pair | str) -> Answer | list[Answer] | None:
+        return client.get_report(what) if isinstance(what, str) else listing.ask(client, what)
+
+    n_listed = 0
+    with Calls(ask, client.settings.workers) as calls:
+        calls.add(pairs)
+        for asked, answer in calls:
+            if isinstance(asked, str):
+                yield from _report(asked, answer, intake, listing)
+                continue
+            n_listed += 1
+            intake.progress("lists", n_listed, len(pairs))
+            calls.add(listing.unknown(asked, answer, recheck=recheck), first=True)
+
+
+def _report(report_id: str, answer: _Answered, intake: Intake, listing: _Listing) -> Iterator[Received]:
+    """The report; what cannot be fetched is noted and left to the next run."""
+    if isinstance(answer, Answer):
+        intake.unmark_withdrawn(report_id)
+        yield received(answer)
+    elif isinstance(answer, ApiError):
+        is_gone = isinstance(answer, NotFoundError) and intake.is_published(report_id)
+        intake.totals["n_withdrawn" if is_gone else "n_failed"] += 1
+        intake.issue("withdrawn" if is_gone else answer.code, report_id, str(answer))
+        if is_gone:
+            intake.mark_withdrawn(report_id)
+        if not intake.is_published(report_id):
+            listing.failed(report_id)
 
 
 def _files(files: list[Path], intake: Intake) -> Iterator[Received]:

@@ -23,13 +23,14 @@ from .replays import Replays
 from .settings import DEFAULT_SOURCES
 from .store import Store, Version, Writer
 from .tidy import drift
-from .tidy.batch import Outcome, Received, tidy
+from .tidy.batch import Outcome, Received, Tidied
 from .tidy.identity import ids_of
+from .tidying import Tidier
 from .upkeep import run_row, writing
 
 CHUNK_BYTES = 6_000_000  # bodies tidied together: more cost page faults, fewer cost calls
 CHUNK = 256  # payloads, where they are small
-BATCH_BYTES = 128_000_000  # bodies in one commit
+BATCH_BYTES = 80_000_000  # bodies in one commit
 
 Progress = Callable[[str, int, int | None], None]
 TOTALS = (
@@ -91,10 +92,10 @@ class Intake:
     ----------
     store, writer
         The store and its open writer, which holds the lock.
+    tidier
+        What makes tables of payloads.
     command
         What was run, for the run log.
-    sources, aliases
-        Product -> the service's word; transaction column -> member names, replacing lines of the shipped map.
     retry
         Take payloads again that were quarantined before.
     undated
@@ -107,21 +108,19 @@ class Intake:
         self,
         store: Store,
         writer: Writer,
+        tidier: Tidier,
         *,
         command: str,
-        sources: Mapping[str, str] = DEFAULT_SOURCES,
-        aliases: Mapping[str, tuple[str, ...]] | None = None,
         retry: bool = False,
         undated: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        self.store, self.command, self.sources = store, command, sources
-        self.aliases = {**tables.TRANSACTION_ALIASES, **(aliases or {})}
+        self.store, self.command = store, command
         self.progress = progress or (lambda stage, done, total: None)
         self.started_at = datetime.now(UTC)
         self.cursor: Mapping[str, Any] = store.head.cursor if store.head else {}
         self.totals: Counter[str] = Counter()
-        self._writer, self._run_id = writer, uuid.uuid4().hex
+        self._writer, self._tidier, self._run_id = writer, tidier, uuid.uuid4().hex
         self._versions = {kind: dict(store.versions(kind)) for kind in ("request", "report")}
         self._latest_bytes = {v.raw_sha256 for of in self._versions.values() for v in of.values()}
         still = store.open_quarantine()
@@ -163,20 +162,22 @@ class Intake:
 
     def take(self, received: Iterable[Received], *, stage: str, total: int | None = None) -> None:
         """Tidy and append in chunks, and commit whenever a batch is full."""
-        done = 0
-        for chunk in _chunks(received):
-            self._append(chunk)
-            done += len(chunk)
-            self.progress(stage, done, total)
+        arriving = _Arriving(received)
+        for fresh, tidied in self._tidied(_chunks(arriving)):
+            self._append(fresh, tidied)
+            self.progress(stage, arriving.n, total)
             if self._batch_bytes >= BATCH_BYTES:
                 self._commit(self.cursor)
+        if arriving.refusal is not None:
+            raise arriving.refusal
 
     def finish(self, cursor: Mapping[str, Any] | None = None) -> IntakeResult:
         """Commit what is left, with the new cursor if there is one; a run that found nothing new writes nothing."""
         while self._held:
             key = next(iter(self._held))
             self._replays.over(*key)
-            self._append([self._held.pop(key)])
+            for fresh, tidied in self._tidied([[self._held.pop(key)]]):
+                self._append(fresh, tidied)
         cursor = self.cursor if cursor is None else cursor
         if self._withdrawn != cursor.get("withdrawn", {}):
             cursor = {**cursor, "withdrawn": self._withdrawn.copy()}
@@ -185,13 +186,21 @@ class Intake:
         totals = {name: self.totals[name] for name in TOTALS}
         return IntakeResult(self._run_id, **totals, commits=tuple(self._commits), issues=tuple(self._issues))
 
-    def _append(self, chunk: list[Received]) -> None:
+    def _tidied(self, chunks: Iterable[list[Received]]) -> Iterator[tuple[list[Received], Tidied]]:
+        return self._tidier.tidied(map(self._fresh, chunks), self._version_of)
+
+    def _fresh(self, chunk: list[Received]) -> list[Received]:
+        """Those that may say something new."""
         # Only of an object asked for by its id are these bytes the newest for sure: files may hold A, then B, then A.
         fresh = [r for r in chunk if r.object_id is None or r.raw_sha256 not in self._latest_bytes]
         if self._tombstones:
             fresh = [r for r in fresh if not self._names_forgotten(r)]
-        self.totals.update(n_fetched=len(chunk), n_unchanged=len(chunk) - len(fresh))
-        tidied = tidy(fresh, version_of=self._version_of, aliases=self.aliases, sources=self.sources)
+        n_unchanged = len(chunk) - len(fresh)
+        self.totals.update(n_fetched=n_unchanged, n_unchanged=n_unchanged)
+        return fresh
+
+    def _append(self, fresh: list[Received], tidied: Tidied) -> None:
+        self.totals["n_fetched"] += len(fresh)
         for one, outcome in zip(fresh, tidied.outcomes, strict=True):
             self.totals[f"n_{outcome.status}"] += 1
             self._note(outcome)
@@ -259,17 +268,31 @@ def taking(
     command: str,
     sources: Mapping[str, str] = DEFAULT_SOURCES,
     aliases: Mapping[str, tuple[str, ...]] | None = None,
+    processes: int = 1,
     **options: Any,
 ) -> Iterator[Intake]:
-    """An `Intake` for as long as the store is locked; `options` are those of `Intake`.
+    """An `Intake` for as long as the store is locked.
+
+    Parameters
+    ----------
+    sources, aliases
+        Product -> the service's word; transaction column -> member names, replacing lines of the shipped map.
+    processes
+        How many tidy, see `Tidier`.
+    options
+        Those of `Intake`.
 
     Raises
     ------
     StoreError
         The store is locked, damaged or cannot be written.
     """
-    with writing(store, sources=sources, aliases=aliases) as writer:
-        intake = Intake(store, writer, command=command, sources=sources, aliases=aliases, **options)
+    names = {**tables.TRANSACTION_ALIASES, **(aliases or {})}
+    with (
+        Tidier(processes, aliases=names, sources=sources) as tidier,
+        writing(store, sources=sources, aliases=aliases) as writer,
+    ):
+        intake = Intake(store, writer, tidier, command=command, **options)
         try:
             yield intake
         except ApiError:
@@ -277,23 +300,33 @@ def taking(
             raise
 
 
+class _Arriving:
+    """Payloads until the service refuses us; its refusal is kept, so that what arrived before is taken in first."""
+
+    def __init__(self, received: Iterable[Received]) -> None:
+        self._received, self.n = received, 0
+        self.refusal: ApiError | None = None
+
+    def __iter__(self) -> Iterator[Received]:
+        try:
+            for one in self._received:
+                self.n += 1
+                yield one
+        except ApiError as error:
+            self.refusal = error
+
+
 def _chunks(received: Iterable[Received]) -> Iterator[list[Received]]:
-    """Chunks of payloads; what arrived before the service refused us comes before its refusal."""
     chunk: list[Received] = []
-    refusal, size = None, 0
-    try:
-        for one in received:
-            chunk.append(one)
-            size += len(one.body)
-            if size >= CHUNK_BYTES or len(chunk) == CHUNK:
-                yield chunk
-                chunk, size = [], 0
-    except ApiError as error:
-        refusal = error
+    size = 0
+    for one in received:
+        chunk.append(one)
+        size += len(one.body)
+        if size >= CHUNK_BYTES or len(chunk) == CHUNK:
+            yield chunk
+            chunk, size = [], 0
     if chunk:
         yield chunk
-    if refusal is not None:
-        raise refusal
 
 
 def _without(quarantine: pa.Table, known: set[str]) -> pa.Table:

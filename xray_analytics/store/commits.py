@@ -8,6 +8,7 @@ same manifest as its data, so the two cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -98,6 +99,7 @@ class Writer:
         self.number = head.number + 1 if head else 1
         self.head = head
         self._root = root
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="xray-parquet")
         self._builders: dict[str, PartBuilder] = {}
         self._staged: list[_Staged] = []
         self._omitted: set[str] = set()
@@ -203,13 +205,14 @@ class Writer:
     def close(self) -> None:
         """Take no more rows."""
         self._open, self._builders = False, {}
+        self._pool.shutdown(cancel_futures=True)
 
     def _add(self, table: Table, rows: pa.Table) -> None:
         """Encode rows, and put what has become a large part on disk at once, so that memory stays bounded."""
         if not rows.num_rows:
             return
         if table.name not in self._builders:
-            self._builders[table.name] = PartBuilder(table, self.number)
+            self._builders[table.name] = PartBuilder(table, self.number, self._pool)
         builder = self._builders[table.name]
         builder.add(rows)
         if builder.size >= LARGE_PART:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from ..schema import Table, money_units
 from . import files
 
 GROUP_ROWS = 60_000
-GROUP_BYTES = 16_000_000
+GROUP_BYTES = 20_000_000
+BODY_GROUP_BYTES = 8_000_000  # of tables that hold bodies, which fill memory sooner than rows do
 _NUMBERS = ("int", "money")
 _COUNTED = (*_NUMBERS, "id", "date", "instant", "float")  # kinds whose minimum and maximum are worth keeping
 _STEPPING = ("int", "money", "date")  # kinds that are smaller, and sooner written, as differences
@@ -41,15 +43,22 @@ class Part(NamedTuple):
 
 
 class PartBuilder:
-    """Encodes rows as they come, so that only compressed bytes pile up in memory."""
+    """Encodes rows as they come, so that only compressed bytes pile up in memory.
 
-    def __init__(self, table: Table, commit: int) -> None:
-        self._table, self._commit = table, commit
+    With a `pool`, one row group at a time is encoded there, while the caller makes the next: Arrow needs no Python
+    meanwhile. A failure there is raised by the next call here.
+    """
+
+    def __init__(self, table: Table, commit: int, pool: Executor | None = None) -> None:
+        self._table, self._commit, self._pool = table, commit, pool
+        self._encoding: Future[None] | None = None
         self._sink = pa.BufferOutputStream()
         self._waiting: list[pa.Table] = []
-        self._waiting_rows = self._waiting_bytes = self._rows = 0
+        self._waiting_rows = self._waiting_bytes = self._rows = self._size = 0
         self._sums = {column.name: 0 for column in table.columns if column.kind in _NUMBERS}
         schema = table.arrow_schema.with_metadata({**table.arrow_schema.metadata, "commit": str(commit)})
+        holds_bodies = any(column.kind == "bytes" for column in table.columns)
+        self._group_bytes = BODY_GROUP_BYTES if holds_bodies else GROUP_BYTES
         self._writer = pq.ParquetWriter(
             self._sink,
             schema,
@@ -60,13 +69,13 @@ class PartBuilder:
             column_encoding={c.name: "DELTA_BINARY_PACKED" for c in table.columns if c.kind in _STEPPING},
             write_statistics=[c.name for c in table.columns if c.kind in _COUNTED],
             # Pages are measured after so many values: bodies are large, and one page must not hold them all.
-            write_batch_size=4 if any(c.kind == "bytes" for c in table.columns) else None,
+            write_batch_size=4 if holds_bodies else None,
         )
 
     @property
     def size(self) -> int:
-        """Compressed bytes so far."""
-        return int(self._sink.tell())
+        """Compressed bytes of the row groups that are encoded."""
+        return self._size
 
     def add(self, data: pa.Table) -> None:
         """Take rows of exactly the table's schema."""
@@ -76,21 +85,36 @@ class PartBuilder:
         self._waiting.append(data)
         self._waiting_rows += data.num_rows
         self._waiting_bytes += data.nbytes
-        if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
+        if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= self._group_bytes:
             self._write_group()
 
     def finish(self) -> tuple[Part, pa.Buffer]:
         """The part, and the bytes of its file."""
         if self._waiting:
             self._write_group()
+        self._settle()
         self._writer.close()
         data = self._sink.getvalue()
         return Part(self._commit, hashlib.sha256(data).hexdigest(), self._rows, data.size, self._sums), data
 
     def _write_group(self) -> None:
-        self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=2 * GROUP_ROWS)
+        group = pa.concat_tables(self._waiting)
         self._waiting.clear()
         self._waiting_rows = self._waiting_bytes = 0
+        self._settle()
+        if self._pool is None:
+            self._encode(group)
+        else:
+            self._encoding = self._pool.submit(self._encode, group)
+
+    def _encode(self, group: pa.Table) -> None:
+        self._writer.write_table(group, row_group_size=2 * GROUP_ROWS)
+        self._size = int(self._sink.tell())
+
+    def _settle(self) -> None:
+        if self._encoding is not None:
+            self._encoding.result()
+            self._encoding = None
 
 
 def control_sums(table: Table, data: pa.Table) -> dict[str, int]:
@@ -117,10 +141,11 @@ def read_back(path: Path, part: Part) -> None:
         raise _damaged(path, "its SHA-256 differs from that of the bytes written")
     with pq.ParquetFile(path) as file:
         present = frozenset(file.schema_arrow.names)
-        numbers = [name for name in part.sums if name in present]
-        data = file.read(columns=numbers, use_threads=part.rows > GROUP_ROWS)
+        found = {name: 0 for name in part.sums if name in present}
+        for number in range(file.num_row_groups):  # one by one, and without threads that keep memory of their own
+            group = file.read_row_group(number, columns=list(found), use_threads=False)
+            found = {name: total + _exact_sum(group.column(name)) for name, total in found.items()}
         rows = file.metadata.num_rows
-    found = {name: _exact_sum(data.column(name)) for name in numbers}
     if rows != part.rows or found != part.sums:
         raise _damaged(path, f"it holds {rows} rows of {part.rows}, or other sums than were written")
 
