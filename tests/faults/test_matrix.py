@@ -105,6 +105,34 @@ def test_n02__silent_from_the_lists_on(tmp_path):
     assert published(played) == [4, 8]  # the requests had come
 
 
+def test_n02__one_slow_list_holds_up_no_report(tmp_path):
+    """The last list is answered only after every report of the others was asked for."""
+    others = [f"/reports/{i}" for i in (*BANKS[:-1], *RATINGS[:-1])]
+    asked, all_asked = set(), threading.Event()
+
+    def report(request):
+        asked.add(request.path)
+        if len(asked) == len(others):
+            all_asked.set()
+        return reply(service.honest(request))
+
+    def listing(request):
+        assert request.query["request"] != REQUESTS[-1] or all_asked.wait(100)
+        return reply(service.honest(request))
+
+    service = Service({"/reports": listing, **dict.fromkeys(others, report)})
+    told = []
+    done = run(
+        service,
+        Store(tmp_path / "store"),
+        command={"progress": lambda *said: told.append(said)},
+        read_timeout=60.0,
+    )
+    assert (done.result.n_listed, done.result.n_published) == (8, 12)
+    assert ("lists", 8, 8) in told
+    assert told[-1] == ("reports", 8, 8)
+
+
 @pytest.mark.parametrize(("framing", "then"), [("length", "reset"), ("chunked", "close")])
 def test_n04__reset_in_the_middle_of_a_body(tmp_path, framing, then):
     whole = reply(bank(), framing=framing)

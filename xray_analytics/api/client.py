@@ -261,8 +261,7 @@ class XRayClient:
         In the order in which they arrive, and with the rules of `fan_out`, save that the workers go further ahead:
         eight times as many reports as workers, or as many as weigh 24 MB.
         """
-        workers = self._settings.workers
-        return parallel.fan_out(self.get_report, report_ids, workers=workers, ahead=8, size=lambda r: len(r.body))
+        return parallel.fan_out(self.get_report, report_ids, workers=self._settings.workers, ahead=8)
 
     def list_requests(self) -> list[Answer]:
         """All requests this user may see, in the order of the service, each once."""

@@ -8,71 +8,50 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from ..errors import ApiError, AuthenticationError, RateLimitError, SilentServiceError
+from .answer import Answer
 
 K = TypeVar("K")
 V = TypeVar("V")
 OF_ALL_CALLS = (AuthenticationError, RateLimitError, SilentServiceError)
-ROOM_BYTES = 24_000_000  # of results that wait: at 50 ms a call, 0.4 s in which the consumer may do something else
+ROOM_BYTES = 24_000_000  # of reports that wait: at 50 ms a call, 0.4 s in which the consumer may do something else
 
 
-def fan_out(
-    function: Callable[[K], V],
-    items: Iterable[K],
-    *,
-    workers: int,
-    ahead: int = 2,
-    size: Callable[[V], int] = lambda result: 0,
-) -> Iterator[tuple[K, V | ApiError]]:
-    """What `XRayClient.fan_out` says, in so many threads.
+class Calls(Generic[K, V]):
+    """Calls of `function` in so many threads, and their results as they arrive; a context manager.
 
-    At most `ahead` times as many items as workers are under way or wait; and once `ROOM_BYTES` of results wait, whose
-    `size` says what they weigh, no call begins until some are consumed.
+    None begins while reports of `ROOM_BYTES` wait for the consumer, or after an error that ends everything: one that
+    is no `ApiError`, or one of `OF_ALL_CALLS`. The loop over the results raises that error; the others are results.
+    Items may be added inside that loop.
     """
-    source, calls = iter(items), _Calls(function, workers, size)
-    try:
-        n_under_way = calls.add(islice(source, ahead * workers))
-        while n_under_way:
-            yield calls.result()
-            n_under_way += calls.add(islice(source, 1)) - 1
-    finally:
-        calls.close()
 
-
-class _Calls(Generic[K, V]):
-    """Calls in so many threads; none begins while results of `ROOM_BYTES` wait for the consumer."""
-
-    def __init__(self, function: Callable[[K], V], workers: int, size: Callable[[V], int]) -> None:
-        self._function, self._workers, self._size = function, workers, size
+    def __init__(self, function: Callable[[K], V], workers: int) -> None:
+        self._function, self._workers = function, workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="xray")
-        self._done = SimpleQueue[tuple[K, V | ApiError, int] | BaseException]()
-        self._lock, self._next = threading.Lock(), deque[K]()
-        self._n_running = self._waiting_bytes = 0
+        self._done = SimpleQueue[tuple[K, V | ApiError] | BaseException]()
+        self._lock, self._first, self._later = threading.Lock(), deque[K](), deque[K]()
+        self._n_expected = self._n_running = self._waiting_bytes = 0
         self._is_closed = False
 
-    def add(self, items: Iterable[K]) -> int:
-        """Have these called as well, in their turn; how many they are."""
-        taken = list(items)
-        with self._lock:
-            self._next.extend(taken)
-            self._begin()
-        return len(taken)
+    def __enter__(self) -> Self:
+        return self
 
-    def result(self) -> tuple[K, V | ApiError]:
-        """The next item that is done, and its result; an error that ends everything is raised."""
-        arrived = self._done.get()
-        if isinstance(arrived, BaseException):
-            try:
-                raise arrived
-            finally:
-                del arrived  # its traceback would keep it alive, and all that waits with it
-        item, result, size = arrived
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[tuple[K, V | ApiError]]:
+        while self._n_expected:
+            yield self._result()
+
+    def add(self, items: Iterable[K], *, first: bool = False) -> None:
+        """Have these called as well, after all others or after all that come `first`."""
+        taken = list(items)
+        self._n_expected += len(taken)
         with self._lock:
-            self._waiting_bytes -= size
+            (self._first if first else self._later).extend(taken)
             self._begin()
-        return item, result
 
     def close(self) -> None:
         """Begin no more."""
@@ -80,19 +59,33 @@ class _Calls(Generic[K, V]):
             self._is_closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _result(self) -> tuple[K, V | ApiError]:
+        arrived = self._done.get()
+        if isinstance(arrived, BaseException):
+            try:
+                raise arrived
+            finally:
+                del arrived  # its traceback would keep it alive, and all that waits with it
+        self._n_expected -= 1
+        with self._lock:
+            self._waiting_bytes -= _size(arrived[1])
+            self._begin()
+        return arrived
+
     def _begin(self) -> None:
-        if self._is_closed:
-            return
-        while self._next and self._n_running < self._workers and self._waiting_bytes < ROOM_BYTES:
+        while self._n_running < self._workers and self._waiting_bytes < ROOM_BYTES and not self._is_closed:
+            waiting = self._first or self._later
+            if not waiting:
+                return
             self._n_running += 1
-            self._pool.submit(self._call, self._next.popleft())
+            self._pool.submit(self._call, waiting.popleft())
 
     def _call(self, item: K) -> None:
         size = 0
         try:
             result = _result(self._function, item)
-            size = 0 if isinstance(result, ApiError) else self._size(result)
-            self._done.put((item, result, size))
+            size = _size(result)
+            self._done.put((item, result))
         except BaseException as error:  # the consumer raises it
             self._done.put(error)
             self.close()
@@ -100,6 +93,18 @@ class _Calls(Generic[K, V]):
             self._n_running -= 1
             self._waiting_bytes += size
             self._begin()
+
+
+def fan_out(
+    function: Callable[[K], V], items: Iterable[K], *, workers: int, ahead: int = 2
+) -> Iterator[tuple[K, V | ApiError]]:
+    """What `XRayClient.fan_out` says; at most `ahead` times as many items as workers are under way or wait."""
+    source = iter(items)
+    with Calls(function, workers) as calls:
+        calls.add(islice(source, ahead * workers))
+        for result in calls:
+            yield result
+            calls.add(islice(source, 1))
 
 
 def _result(function: Callable[[K], V], item: K) -> V | ApiError:
@@ -110,3 +115,7 @@ def _result(function: Callable[[K], V], item: K) -> V | ApiError:
         raise
     except ApiError as error:
         return error
+
+
+def _size(result: object) -> int:
+    return len(result.body) if isinstance(result, Answer) else 0

@@ -282,16 +282,10 @@ class Transport:
     def _exchange(self, call: _Call) -> Response | Failure:
         url = self._settings.base_url + call.path
         content_type = {"Content-Type": "application/json"} if call.content is not None else {}
-        with self._session.request(
-            call.method,
-            url,
-            params=call.params,
-            data=call.content,
-            headers=credentials_for(url, self._settings) | content_type,
-            timeout=call.timeouts,
-            allow_redirects=False,
-            stream=True,
-        ) as answer:
+        headers = {**self._session.headers, **credentials_for(url, self._settings), **content_type}
+        request = requests.PreparedRequest()  # `Session.request` would merge settings that are empty, at each call
+        request.prepare(call.method, url, headers=headers, params=call.params, data=call.content)
+        with self._session.send(request, timeout=call.timeouts, allow_redirects=False, stream=True) as answer:
             if answer.status_code != 200 and not (call.method == "POST" and 200 <= answer.status_code < 300):
                 self._refused = self._refused or answer.status_code == 401
                 return _declined(answer, self._settings)
