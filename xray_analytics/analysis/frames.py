@@ -63,12 +63,22 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
 
 def _checked(frame: Frame, table: Table, names: Sequence[str]) -> nw.LazyFrame[Any]:
     rows = lazy(frame, table, names)
-    found = rows.collect_schema()
     declared = [table[name] for name in names if name in table.names]
+    found = _types(rows, declared)
     wrong = [f"{c.name} ({c.kind} expected, {found[c.name]} found)" for c in declared if not _fits(c, found[c.name])]
     if wrong:
         raise InputError(f"the frame of {table.name} has columns of the wrong type: {', '.join(wrong)}")
     return rows
+
+
+def _types(rows: nw.LazyFrame[Any], columns: Sequence[Column]) -> dict[str, Any]:
+    """What is in these columns; DuckDB itself is asked for instants, of whose zone Narwhals would run a query."""
+    if not rows.implementation.is_duckdb():
+        return dict(rows.collect_schema())
+    native: Any = rows.to_native()
+    here = dict(zip(native.columns, map(str, native.types), strict=True))
+    zoned = {c.name: nw.Datetime(time_zone="UTC") for c in columns if here[c.name] == "TIMESTAMP WITH TIME ZONE"}
+    return zoned | dict(rows.select(*(c.name for c in columns if c.name not in zoned)).collect_schema())
 
 
 def lazy(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any]:

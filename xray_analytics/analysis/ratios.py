@@ -91,15 +91,14 @@ def ratio_quantiles(
     newest = frames.newest_of_companies(versions)
     rows = frames.of_reports(ratios, FINANCIAL_RATIOS, ["criterion", "value"], newest, ["company_id", by])
     table = frames.collect(rows, FINANCIAL_RATIOS, REPORTS, COMPANIES)
-    if table.duplicated(["company_id", "criterion"]).any():
-        raise InputError("financial_ratios holds a criterion of a report twice; give the rows of one snapshot")
-    numbers = table[table["value"].notna()]
+    numbers, criteria = _numbers(table, by)
     found = newest.seen
     sizes = found.groupby(by, dropna=False).size().rename("n_group").reset_index()
-    grid = pd.DataFrame({"criterion": sorted(numbers["criterion"].unique())}, dtype="string").merge(sizes, how="cross")
-    spread = _spread(numbers, ["criterion", by])
-    result = grid.merge(spread, how="left", on=["criterion", by]).fillna({"n": 0}).astype({"n": "int64"})
-    result.insert(3, "n_missing", result.pop("n_group") - result["n"])
+    grid = pd.DataFrame({"number": numbers["number"].unique()}).merge(sizes, how="cross")
+    spread = _spread(numbers, ["number", by])
+    result = grid.merge(spread, how="left", on=["number", by]).fillna({"n": 0}).astype({"n": "int64"})
+    result["criterion"] = criteria.take(result["number"].to_numpy())
+    result["n_missing"] = result["n_group"] - result["n"]
     result = result[["criterion", by, "n", "n_missing", *_QUANTILES]].sort_values(["criterion", by], ignore_index=True)
     result.attrs["base"] = frames.base(len(found), versions.seen, filters={"by": by})
     return result
@@ -181,6 +180,17 @@ def ratios_from_notes(notes: Frame) -> pd.DataFrame:
     parts = [_note_ratio(table, name).assign(order=order) for order, name in enumerate(NOTE_RATIOS)]
     result = pd.concat(parts).sort_values(["request_id", "order"], ignore_index=True).drop(columns="order")
     return result.astype({"ratio": "string", "value": "float64", "reason": "string"})
+
+
+def _numbers(table: pd.DataFrame, by: str) -> tuple[pd.DataFrame, pd.Index[str]]:
+    """The values that are known, each with the `number` of its criterion; and the criteria."""
+    company, companies = pd.factorize(table["company_id"])
+    criterion, criteria = pd.factorize(table["criterion"])
+    if pd.Series(len(companies) * criterion + company).duplicated().any():
+        raise InputError("financial_ratios holds a criterion of a report twice; give the rows of one snapshot")
+    is_known = table["value"].notna().to_numpy()
+    known = {name: table[name].array[is_known] for name in (by, "value")}
+    return pd.DataFrame({"number": criterion[is_known], **known}), criteria
 
 
 def _spread(numbers: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -148,7 +148,7 @@ class Snapshot:
             raise InputError(f"no engine {engine!r}; there are duckdb and spark")
         spark = engines.spark_session()
         rows = partial(spark_rows, spark, self.manifest, self._spark_urls)
-        seen = Visibility(rows, self.as_of, self.clock, self._single, instant="TIMESTAMP")
+        seen = Visibility(rows, self.manifest, self.as_of, self.clock, instant="TIMESTAMP")
         return spark.sql(f"SELECT {names} FROM ({seen.sql(table)}) AS t")
 
     def diff(self, other: Snapshot) -> pd.DataFrame:
@@ -219,12 +219,7 @@ class Snapshot:
         return found.cast(pa.schema([table[name].arrow_field for name in names], metadata=table.arrow_schema.metadata))
 
     def _visibility(self) -> Visibility:
-        return Visibility(self._stored, self.as_of, self.clock, self._single)
-
-    def _single(self, name: str) -> bool:
-        """Whether every object in a table of versions has one: versions count from 1, and the parts know their sum."""
-        version = tables.TABLES[name].key[1]
-        return all(part.sums.get(version) == part.rows for part in self.manifest.parts.get(name, ()))
+        return Visibility(self._stored, self.manifest, self.as_of, self.clock)
 
     def _stored(self, name: str) -> str:
         if self.bring is not None:

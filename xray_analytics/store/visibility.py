@@ -15,6 +15,7 @@ from typing import Literal
 from .. import tables
 from ..errors import InputError
 from ..schema import Table
+from .manifests import Manifest
 
 Clock = Literal["available", "fetched"]
 
@@ -59,14 +60,14 @@ def _from_text(text: str) -> date | datetime:
 class Visibility:
     """What a point in time can see, as SQL; `rows` gives the SQL of everything stored in a table.
 
-    `single` says of a table of versions whether every object in it has one: then, without a moment, nothing is looked
-    for, and the rows of a table are there even where the part that held their report was damaged and put aside.
+    Without a moment, and where the manifest says that no object has a second version, nothing is looked for: the rows of
+    a table are then there even where the part that held their report was damaged and put aside.
     """
 
     rows: Callable[[str], str]
+    manifest: Manifest
     as_of: datetime | None
     clock: Clock
-    single: Callable[[str], bool]
     instant: str = "TIMESTAMPTZ"
 
     def sql(self, name: str) -> str:
@@ -105,7 +106,7 @@ class Visibility:
     def _versions(self, table: Table, objects: Table, clock: str | None = None) -> str:
         """The rows of the newest version of each object known by the moment."""
         object_id, version = table.key[:2]
-        if self.as_of is None and all(self.single(name) for name in (table.name, objects.name)):
+        if self.as_of is None and self._is_single(table) and self._is_single(objects):
             return f"SELECT * FROM {self.rows(table.name)} AS t"
         known = self.known(clock or ("available_at" if self.clock == "available" else "fetched_at"))
         newest = (
@@ -117,8 +118,14 @@ class Visibility:
             f"ON t.{object_id} = n.{object_id} AND t.{version} = n.{version}"
         )
 
+    def _is_single(self, table: Table) -> bool:
+        """Whether every object has one version: versions count from 1, and the parts know their sum."""
+        return all(part.sums.get(table.key[1]) == part.rows for part in self.manifest.parts.get(table.name, ()))
+
     def _reports(self) -> str:
         """The company is the report's own code, else that of its request: which may have come later."""
+        if not self.manifest.rows("requests"):
+            return self._versions(tables.REPORTS, tables.REPORTS)
         names = ", ".join(
             "coalesce(r.company_id, q.company_id) AS company_id" if name == "company_id" else f"r.{name}"
             for name in tables.REPORTS.names
