@@ -22,6 +22,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from xray_analytics import engine, tables
 from xray_analytics.analysis import cashflow, flags, frames, migration, monitoring, portfolio, quality, ratios
@@ -488,6 +490,29 @@ def spark():
 @pytest.mark.parametrize("analysis", ANALYSES)
 def test_spark_gives_the_same_answer(analysis, name):
     same(asked(analysis, name, "spark"), answer(analysis, name))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 2), st.sampled_from(["x", "y", None]),
+                          st.integers(0, 3)), max_size=6, unique_by=lambda row: row[:2]))  # fmt: skip
+def test_the_engine_joins_the_reports_that_pandas_has_seen(rows):
+    """Also where nothing is there twice, so that no engine is asked for the newest."""
+    at = pd.Timestamp("2025-01-01", tz="UTC")
+    names = ["report_id", "report_version", "company_id", "created_at"]
+    made = pd.DataFrame(rows, columns=names).assign(product="bank", is_backfilled=False, raw_sha256="0", is_rated=False)
+    made["created_at"] = (at + pd.to_timedelta(made["created_at"], "D")).astype("datetime64[us, UTC]")
+    made = made.assign(available_at=made["created_at"], fetched_at=made["created_at"])
+    reports = tables.REPORTS.conform(made) if rows else tables.REPORTS.empty()
+    for of in (lambda arrow: arrow, _from_duckdb, _from_polars):
+        every = frames.newest_versions(of(reports))
+        for found in (every, frames.of_companies(every), frames.newest_of_companies(every)):
+            joined = frames.collect(found.rows, tables.REPORTS).sort_values(["created_at", "report_id"])
+            pd.testing.assert_frame_equal(joined.reset_index(drop=True), found.seen)
+        last = made.sort_values("report_version").drop_duplicates("report_id", keep="last")
+        assert sorted(every.seen["report_id"]) == sorted(last["report_id"])
+        known = last.sort_values(["created_at", "report_id"]).dropna(subset="company_id")
+        newest = known.drop_duplicates("company_id", keep="last")
+        assert frames.newest_of_companies(every).seen["report_id"].tolist() == newest["report_id"].tolist()
 
 
 def test_an_engine_that_fails_on_a_row_is_an_input_error_without_the_row():

@@ -64,13 +64,9 @@ def ours(snap: Any, side: str) -> Callable[[str], dict[str, float]]:
             kept["flows"] = xa.cashflow.monthly_flows(table("monthly_summaries"), table("reports"))
         return kept["flows"]
 
-    def ask(question: str) -> dict[str, float]:  # noqa: PLR0911 - one answer a question
-        if question == "monthly":
-            return totals(flows(), "total_credit", "total_debit", "net_flow")
-        if question == "volatility":
-            return totals(flows().groupby("company_id")["net_flow"].agg(["std", "mean"]), "mean")
-        if question == "negative_days":
-            return {"n": int(flows().groupby("company_id")["n_negative_days"].sum().size)}
+    def ask(question: str) -> dict[str, float]:
+        if question in MONTHS:
+            return of_months(question, flows())
         if question == "category_share":
             found = xa.cashflow.category_shares(snap.scan("transactions"), snap.scan("reports"))
             return totals(
@@ -90,6 +86,15 @@ def ours(snap: Any, side: str) -> Callable[[str], dict[str, float]]:
     return ask
 
 
+def of_months(question: str, flows: Any) -> dict[str, float]:
+    """What is asked of the months of companies."""
+    if question == "monthly":
+        return totals(flows, "total_credit", "total_debit", "net_flow")
+    if question == "volatility":
+        return totals(flows.groupby("company_id")["net_flow"].agg(["std", "mean"]), "mean")
+    return {"n": int(flows.groupby("company_id")["n_negative_days"].sum().size)}
+
+
 def by_sql(snap: Any) -> Callable[[str], dict[str, float]]:
     """DuckDB's own SQL on the lazy tables, the months on the monthly ones."""
     kept: dict[str, Any] = {}
@@ -106,13 +111,9 @@ def by_sql(snap: Any) -> Callable[[str], dict[str, float]]:
             kept["flows"] = months.aggregate(f"company_id, month, {sums}, {last}", "company_id, month").df()
         return kept["flows"]
 
-    def ask(question: str) -> dict[str, float]:  # noqa: PLR0911 - one answer a question
-        if question == "monthly":
-            return totals(flows(), "total_credit", "total_debit", "net_flow")
-        if question == "volatility":
-            return totals(flows().groupby("company_id")["net_flow"].agg(["std", "mean"]), "mean")
-        if question == "negative_days":
-            return {"n": int(flows().groupby("company_id")["n_negative_days"].sum().size)}
+    def ask(question: str) -> dict[str, float]:
+        if question in MONTHS:
+            return of_months(question, flows())
         if question == "category_share":
             joined = of_reports("transactions", "company_id", *PERIOD).filter(COVERED)
             found = joined.aggregate("company_id, category, sum(abs(amount)) AS vol", "company_id, category").df()

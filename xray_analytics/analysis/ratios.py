@@ -197,9 +197,9 @@ def _spread(numbers: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     grouped = numbers.groupby(by, dropna=False)["value"]
     shares = np.array(list(_QUANTILES.values()))
     table = grouped.quantile(shares).unstack().reindex(columns=shares).set_axis(list(_QUANTILES), axis=1)
-    table = table.assign(n=grouped.size())
-    table.loc[table["n"] < FEWEST_FOR_TAILS, ["p5", "p95"]] = np.nan
-    return table.reset_index()
+    n = grouped.size()
+    tails = {name: table[name].where(n >= FEWEST_FOR_TAILS) for name in ("p5", "p95")}
+    return table.assign(n=n, **tails).reset_index()
 
 
 def _note_ratio(table: pd.DataFrame, name: str) -> pd.DataFrame:
