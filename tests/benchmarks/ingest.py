@@ -12,8 +12,9 @@ sides:
 * dlt, where it is installed and `--dlt` is given: a pipeline to Parquet files, as its documentation starts; it does
   different work (child tables with keys, load state, no checks of ours)
 * tenth: as ours, for a tenth of the reports
+* two: as ours, with two processes that tidy beside the one that reads and stores; their start is counted
 
-Ours, naive and dlt must find the same number of transactions and the same sum of amounts. Imports of modules are not
+Ours, two, naive and dlt must find the same number of transactions and the same sum of amounts. Imports of modules are not
 counted. Parquet is zstd, level 1. Printed: ratios of CPU and wall seconds, and of peak memory.
 """
 
@@ -27,6 +28,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +53,10 @@ def corpus_of(arguments: argparse.Namespace, work: Path) -> Path:
     return made
 
 
-def ours(files: list[Path], out: Path) -> None:
+def ours(files: list[Path], out: Path, processes: int = 1) -> None:
     import xray_analytics as xa
 
-    result = xa.import_files(files, xa.Store(out / "store"))
+    result = xa.import_files(files, xa.Store(out / "store"), processes=processes)
     assert result.n_published == len(files), result
 
 
@@ -168,7 +170,7 @@ def measure(side: str, corpus: Path, limit: int | None, work: Path) -> int:
             if side == "floor":
                 floor(chosen, out, transactions)
             else:
-                {"naive": naive, "dlt": with_dlt}.get(side, ours)(chosen, out)
+                {"naive": naive, "dlt": with_dlt, "two": partial(ours, processes=2)}.get(side, ours)(chosen, out)
         counted = totals("floor" if side in ("floor", "tenth") else side, work if side in ("floor", "tenth") else out)
     return tell(found, **counted)
 
@@ -177,6 +179,8 @@ def report(found: dict[str, list[Found]]) -> None:
     """The ratios, each with its gate."""
     print(ratio(found, "naive", "ours").line("CPU, naive over ours", least=4))
     print(ratio(found, "naive", "ours", "wall").line("wall, naive over ours"))
+    print(ratio(found, "naive", "two", "wall").line("wall, naive over ours with two processes", least=7))
+    print(ratio(found, "two", "ours").line("CPU, two processes over one"))
     print(ratio(found, "ours", "floor").line("CPU, ours over floor", most=7))
     if "dlt" in found:
         print(ratio(found, "dlt", "ours").line("CPU, dlt over ours", least=7))
@@ -204,7 +208,7 @@ def main() -> int:
         corpus = corpus_of(arguments, work)
         if not (work / "store").exists():
             ours(report_files(corpus, arguments.limit), work)
-        sides = ("ours", "naive", "floor", "tenth", *(["dlt"] if arguments.dlt else []))
+        sides = ("ours", "two", "naive", "floor", "tenth", *(["dlt"] if arguments.dlt else []))
         limit = ["--limit", str(arguments.limit)] if arguments.limit else []
         passed = [str(corpus), "--work", str(work), *limit]
         report(rounds_of(__file__, sides, arguments.rounds, passed, same=("transactions", "cents")))

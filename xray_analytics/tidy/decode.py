@@ -76,7 +76,7 @@ def count_members(value: Json, depth: int = 1) -> int:
         objects = [item for item in level if type(item) is dict]
         arrays = [item for item in level if type(item) is list]
         n += sum(map(len, objects))
-        children = chain(chain.from_iterable(o.values() for o in objects), chain.from_iterable(arrays))
+        children = chain(chain.from_iterable(map(dict.values, objects)), chain.from_iterable(arrays))
         level = [child for child in children if type(child) is dict or type(child) is list]
         depth += 1
     return n
