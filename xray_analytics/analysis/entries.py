@@ -135,12 +135,13 @@ def company_entries(
 
 
 def settled_entries(
-    transactions: Frame, reports: Frame, columns: tuple[str, ...], *, as_of: AsOf | None = None
+    transactions: Frame, reports: Frame, columns: tuple[str, ...], *, as_of: AsOf | None = None, **computed: nw.Expr
 ) -> tuple[nw.LazyFrame[Any], pd.DataFrame]:
     """The entries of companies, lazily, each with its `state`: what `company_entries` keeps is ``mine``.
 
-    Days are those of the periods of the reports, all accounts together; `columns`, `amount` and `company_id` are there.
-    Second, the bank reports in pandas. Where each company has one there is nothing to settle, and nobody is asked.
+    Days are those of the periods of the reports, all accounts together. `amount` and `company_id` are there, and what
+    is `computed` from `amount` and `columns`. Second, the bank reports in pandas. Where each company has one there is
+    nothing to settle, and nobody is asked.
     """
     every = frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of)
     versions = frames.of_companies(every)
@@ -154,7 +155,7 @@ def settled_entries(
         rows = rows.join(elsewhere, on=["report_id", "booked_date"], how="left")
         state = nw.when(~nw.col("is_other").is_null()).then(nw.lit(IN_OTHER)).otherwise(state)
     state = nw.when(day.is_null() | amount.is_null()).then(nw.lit(POOR)).otherwise(state)
-    return rows.select("company_id", "amount", *columns, state=state), every.seen
+    return rows.select("company_id", "amount", state=state, **computed), every.seen
 
 
 def _span() -> dict[str, nw.Expr]:

@@ -33,6 +33,7 @@ REPORT_COLUMNS = (
 CLASS_COLUMNS = {"bank": "bank_risk_class", "financial": "financial_risk_class"}
 _TEXT, _FLOAT, _DAY = pd.StringDtype("pyarrow", na_value=pd.NA), np.dtype("float64"), np.dtype("datetime64[us]")
 _INSTANT = pa.timestamp("us")  # of UTC, without saying so
+_ZONED = "TIMESTAMP WITH TIME ZONE"
 _PANDAS: dict[str, Any] = {  # dtypes and not their names, which pandas would parse for every column again
     "id": _TEXT, "text": _TEXT, "json": _TEXT, "int": pd.Int64Dtype(), "bool": pd.BooleanDtype(), "float": _FLOAT,
     "money": _FLOAT, "date": _DAY,
@@ -73,11 +74,11 @@ def _checked(frame: Frame, table: Table, names: Sequence[str]) -> nw.LazyFrame[A
 
 def _types(rows: nw.LazyFrame[Any], columns: Sequence[Column]) -> dict[str, Any]:
     """What is in these columns; DuckDB itself is asked for instants, of whose zone Narwhals would run a query."""
-    if not rows.implementation.is_duckdb():
-        return dict(rows.collect_schema())
     native: Any = rows.to_native()
-    here = dict(zip(native.columns, map(str, native.types), strict=True))
-    zoned = {c.name: nw.Datetime(time_zone="UTC") for c in columns if here[c.name] == "TIMESTAMP WITH TIME ZONE"}
+    here = dict(zip(native.columns, map(str, native.types), strict=True)) if rows.implementation.is_duckdb() else {}
+    if _ZONED not in here.values():
+        return dict(rows.collect_schema())
+    zoned = {c.name: nw.Datetime(time_zone="UTC") for c in columns if here[c.name] == _ZONED}
     return zoned | dict(rows.select(*(c.name for c in columns if c.name not in zoned)).collect_schema())
 
 

@@ -162,11 +162,9 @@ def _named_amounts(
         seen = frames.newest_reports(reports, product="bank", as_of=as_of)
         return entries.assign(is_mine=True, **names), seen, excluded
     columns = ("counterparty",) if named_only else ("counterparty", "label")
-    rows, seen = settled_entries(transactions, reports, columns, as_of=as_of)
-    named = rows.select(
-        "company_id", "state", "amount", name=nw.coalesce(*columns), is_named=~nw.col("counterparty").is_null()
-    )
-    table = frames.collect(named, TRANSACTIONS, REPORTS)
+    name, is_named = nw.coalesce(*columns), ~nw.col("counterparty").is_null()
+    rows, seen = settled_entries(transactions, reports, columns, as_of=as_of, name=name, is_named=is_named)
+    table = frames.collect(rows, TRANSACTIONS, REPORTS)
     is_mine = table["state"] == MINE
     counts = table.loc[~is_mine, "state"].value_counts()
     excluded = {reason: int(counts.get(reason, 0)) for reason in (OUTSIDE, IN_OTHER, POOR)}

@@ -96,11 +96,13 @@ def category_shares(
 def _summed_by_engine(
     transactions: Frame, reports: Frame, as_of: AsOf | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    rows, seen = settled_entries(transactions, reports, ("category",), as_of=as_of)
     amount, zero = nw.col("amount"), nw.lit(0.0)
-    rows = rows.with_columns(
-        credit=nw.when(amount > 0).then(amount).otherwise(zero), debit=nw.when(amount < 0).then(-amount).otherwise(zero)
-    )
+    sides = {
+        "credit": nw.when(amount > 0).then(amount).otherwise(zero),
+        "debit": nw.when(amount < 0).then(-amount).otherwise(zero),
+    }
+    category = nw.col("category")
+    rows, seen = settled_entries(transactions, reports, ("category",), as_of=as_of, category=category, **sides)
     sums = rows.group_by("company_id", "state", "category").agg(
         nw.col("credit").sum(), nw.col("debit").sum(), nw.len().alias("n_entries")
     )
