@@ -1,6 +1,7 @@
 """Tidying in processes beside this one: the same store, the same totals, and a sentence where one of them is lost."""
 
 import json
+import multiprocessing
 import os
 import pickle
 import signal
@@ -25,7 +26,8 @@ def bodies():
 
         with XRayClient(served.settings()) as client:
             requests = [request.body for request in client.list_requests()]
-            return requests + [answer.body for _, answer in client.get_reports([r.id for r in client.list_reports()])]
+            reports = dict(client.get_reports([report.id for report in client.list_reports()]))
+            return requests + [reports[report_id].body for report_id in sorted(reports)]
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def small_chunks(monkeypatch):
 def archive(folder, bodies):
     """Everything that makes a version more than one, or none: changes, repetitions, the same in other bytes, wrecks."""
     folder.mkdir()
-    report = next(json.loads(body) for body in bodies if b'"bank_xray"' in body)
+    report = next(json.loads(body) for body in bodies if b'"bank_xray"' in body and b'"riskClass"' in body)
     changed = json.loads(json.dumps(report))
     changed["report"]["raw"]["riskClass"] = 1 + report["report"]["raw"]["riskClass"] % 5
     same = json.dumps(report, indent=1).encode()
@@ -51,6 +53,10 @@ def received(bodies):
     from datetime import UTC, datetime
 
     return [Received(body, datetime(2025, 6, 1, tzinfo=UTC), str(n)) for n, body in enumerate(bodies)]
+
+
+def fails(chunk):
+    raise InputError("no such column")
 
 
 def tidier(processes):
@@ -110,13 +116,23 @@ def test_tidier__asks_for_versions_here_and_in_order(bodies):
 
 
 def test_tidier__a_process_that_is_killed_ends_the_run_with_one_sentence(bodies):
+    others = set(multiprocessing.active_children())
     with tidier(2) as beside:
         tidied = beside.tidied([received(bodies[:2])] * 50, first_version)
         next(tidied)
-        for process in list(beside._pool._processes.values()):
-            os.kill(process.pid, signal.SIGKILL)
-        with pytest.raises(XRayError, match=r"one of 2 processes .* ended early"):
+        for child in set(multiprocessing.active_children()) - others:
+            os.kill(child.pid, signal.SIGKILL)
+        with pytest.raises(XRayError, match="ended early"):
             list(tidied)
+
+
+def test_tidier__an_error_in_a_process_is_raised_here_and_ends_it(bodies):
+    others = set(multiprocessing.active_children())
+    with tidier(2) as beside:
+        beside._tidy = fails
+        with pytest.raises(InputError, match="no such column"):
+            list(beside.tidied([received(bodies[:2])], first_version))
+    assert set(multiprocessing.active_children()) == others
 
 
 @pytest.mark.parametrize("processes", [0, -1])

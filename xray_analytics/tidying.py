@@ -10,10 +10,11 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
 
 import pyarrow as pa
 
@@ -21,12 +22,13 @@ from .errors import InputError, XRayError
 from .tidy.batch import Outcome, Received, Tidied, VersionOf, tidy
 
 Aliases = Mapping[str, tuple[str, ...]]
+TidyChunk = Callable[[list[Received]], Tidied]
 Done = tuple[list[Received], Tidied]
 Packed = tuple[dict[str, bytes], list[Outcome]]  # each table as an Arrow stream
 
 
 class Tidier:
-    """Tidies chunk after chunk, in the order in which they come; close it, or use it as a context.
+    """Tidies chunk after chunk, in the order in which they come; a context, which other processes live as long as.
 
     Parameters
     ----------
@@ -48,19 +50,22 @@ class Tidier:
             raise InputError(f"processes must be 1 or more, not {processes}: 1 tidies in this process")
         self._processes = processes
         self._tidy = partial(tidy, aliases=aliases, sources=sources)
-        self._pool: ProcessPoolExecutor | None = None
+        self._idle: SimpleQueue[_Beside] = SimpleQueue()
+        self._asking: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Tidier:
+        if self._processes > 1:  # at once, so that they start while the first payloads are fetched or read
+            for _ in range(self._processes):
+                self._idle.put(_Beside())
+            self._asking = ThreadPoolExecutor(self._processes, thread_name_prefix="xray-tidy")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the other processes; what they were at is dropped."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        if self._asking is not None:
+            self._asking.shutdown(cancel_futures=True)
+            self._asking = None
+        while not self._idle.empty():
+            self._idle.get().end()
 
     def tidied(self, chunks: Iterable[list[Received]], version_of: VersionOf) -> Iterator[Done]:
         """Each chunk and its tables; `version_of` is called here, as `tidy` calls it.
@@ -68,34 +73,29 @@ class Tidier:
         Raises
         ------
         XRayError
-            A process beside this one was killed.
+            A process beside this one ended early.
         """
-        if self._processes == 1:
+        if self._asking is None:
             for chunk in chunks:
                 yield chunk, self._tidy(chunk, version_of=version_of)
             return
         under_way: deque[tuple[list[Received], Future[Packed]]] = deque()
         for chunk in chunks:
-            under_way.append((chunk, self._begin(chunk)))
+            under_way.append((chunk, self._asking.submit(self._ask, chunk)))
             if len(under_way) > self._processes:
                 yield self._finished(*under_way.popleft(), version_of)
         while under_way:
             yield self._finished(*under_way.popleft(), version_of)
 
-    def _begin(self, chunk: list[Received]) -> Future[Packed]:
-        if self._pool is None:  # not before there is something to do
-            self._pool = ProcessPoolExecutor(self._processes, get_context("spawn"), _leave_ctrl_c_to_the_parent)
-        return self._pool.submit(_tidied_beside, chunk, self._tidy)
+    def _ask(self, chunk: list[Received]) -> Packed:
+        beside = self._idle.get()
+        try:
+            return beside.tidied(chunk, self._tidy)
+        finally:
+            self._idle.put(beside)
 
     def _finished(self, chunk: list[Received], begun: Future[Packed], version_of: VersionOf) -> Done:
-        try:
-            found = _unpacked(begun.result())
-        except BrokenProcessPool:
-            raise XRayError(
-                f"one of {self._processes} processes that tidy ended early: for want of memory, or because the script "
-                'that started it lacks its `if __name__ == "__main__":`; what was committed stays, so run it again '
-                "with fewer, or with processes=1"
-            ) from None
+        found = _unpacked(begun.result())
         seen = found.tables["raw"].select(["kind", "object_id", "content_sha256"]).to_pydict().values()
         answers = [version_of(*one) for one in zip(*seen, strict=True)]
         if all(number == 1 for number in answers):
@@ -104,12 +104,51 @@ class Tidier:
         return chunk, self._tidy(chunk, version_of=lambda *_: next(told))
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+class _Beside:
+    """A process that tidies what it is sent; one pipe of its own, so that its end is noticed wherever it comes."""
+
+    def __init__(self) -> None:
+        spawn = get_context("spawn")
+        self._pipe, there = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(there,), daemon=True)
+        self._process.start()
+        there.close()
+
+    def tidied(self, chunk: list[Received], tidy_chunk: TidyChunk) -> Packed:
+        try:
+            self._pipe.send((chunk, tidy_chunk))
+            answer: Packed | Exception = self._pipe.recv()
+        except (EOFError, OSError):
+            raise XRayError(
+                "a process that tidies ended early: for want of memory, or because the script that asked for it lacks "
+                'its `if __name__ == "__main__":`; what was committed stays, so run it again with fewer, or with '
+                "processes=1"
+            ) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def end(self) -> None:
+        self._pipe.close()
+        self._process.join()
 
 
-def _tidied_beside(chunk: list[Received], tidy_chunk: Callable[[list[Received]], Tidied]) -> Packed:
-    found = tidy_chunk(chunk)
+def _serve(pipe: Connection) -> None:
+    """Tidy until the other side hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    while True:
+        try:
+            chunk, tidy_chunk = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: Packed | Exception = _without_bodies(tidy_chunk(chunk))
+        except Exception as error:
+            answer = error
+        pipe.send(answer)
+
+
+def _without_bodies(found: Tidied) -> Packed:
     raw = found.tables["raw"]
     sent = {**found.tables, "raw": _with(raw, pa.nulls(raw.num_rows, pa.binary()))}
     return {name: _packed(data) for name, data in sent.items()}, found.outcomes
