@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from . import archive
 from .api.answer import Answer
@@ -204,19 +204,21 @@ class _Listing:
         return None if source in self._forbidden else client.list_reports(request_id=request_id, source=source)
 
     def unknown(self, pair: _Pair, answer: _Answered, *, recheck: bool) -> list[str]:
-        """The ids in an answer to `ask` that are to be fetched, and in no list before it."""
+        """The ids in an answer to `ask` that are to be fetched, and in no other list; any thread may ask."""
+        listed = [r.id for r in answer if self._pair_of.setdefault(r.id, pair) == pair] if _is_list(answer) else []
+        return [i for i in listed if not self._intake.is_forgotten(i) and (recheck or not self._intake.is_known(i))]
+
+    def note(self, pair: _Pair, answer: _Answered, *, recheck: bool) -> None:
+        """Count what an answer to `ask` lists, or remember why it lists nothing."""
         if isinstance(answer, ApiError):
             self._failed.add(pair[1])
             self._note(answer, *pair)
-        if not isinstance(answer, list):
-            return []
-        self._unfinished.discard(pair)
-        new = [report.id for report in answer if report.id not in self._pair_of]
-        self._pair_of.update(dict.fromkeys(new, pair))
-        unknown = [i for i in new if not self._intake.is_forgotten(i) and (recheck or not self._intake.is_known(i))]
-        self._intake.totals.update(n_listed=len(new), n_known=len(new) - len(unknown))
-        self._n_unknown += len(unknown)
-        return unknown
+        if _is_list(answer):
+            self._unfinished.discard(pair)
+            n_listed = sum(self._pair_of[report.id] == pair for report in answer)
+            n_unknown = len(self.unknown(pair, answer, recheck=recheck))
+            self._intake.totals.update(n_listed=n_listed, n_known=n_listed - n_unknown)
+            self._n_unknown += n_unknown
 
     def progress(self, told: Progress) -> Progress:
         """`told`, with how many reports there are as far as that is known by now."""
@@ -275,16 +277,19 @@ def _reports(
     def ask(what: _Pair | str) -> Answer | list[Answer] | None:
         return client.get_report(what) if isinstance(what, str) else listing.ask(client, what)
 
-    n_listed = 0
-    with Calls(ask, client.settings.workers) as calls:
+    def listed(what: _Pair | str, answer: _Answered) -> list[str]:
+        return [] if isinstance(what, str) else listing.unknown(what, answer, recheck=recheck)
+
+    n_lists = 0
+    with Calls[_Pair | str, Answer | list[Answer] | None](ask, client.settings.workers, listed) as calls:
         calls.add(pairs)
         for asked, answer in calls:
             if isinstance(asked, str):
                 yield from _report(asked, answer, intake, listing)
                 continue
-            n_listed += 1
-            intake.progress("lists", n_listed, len(pairs))
-            calls.add(listing.unknown(asked, answer, recheck=recheck), first=True)
+            listing.note(asked, answer, recheck=recheck)
+            n_lists += 1
+            intake.progress("lists", n_lists, len(pairs))
 
 
 def _report(report_id: str, answer: _Answered, intake: Intake, listing: _Listing) -> Iterator[Received]:
@@ -300,6 +305,10 @@ def _report(report_id: str, answer: _Answered, intake: Intake, listing: _Listing
             intake.mark_withdrawn(report_id)
         if not intake.is_published(report_id):
             listing.failed(report_id)
+
+
+def _is_list(answer: _Answered) -> TypeGuard[list[Answer]]:
+    return isinstance(answer, list)
 
 
 def _files(files: list[Path], intake: Intake) -> Iterator[Received]:

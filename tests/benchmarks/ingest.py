@@ -14,8 +14,8 @@ sides:
 * tenth: as ours, for a tenth of the reports
 * two: as ours, with two processes that tidy beside the one that reads and stores; their start is counted
 
-Ours, two, naive and dlt must find the same number of transactions and the same sum of amounts. Imports of modules are not
-counted. Parquet is zstd, level 1. Printed: ratios of CPU and wall seconds, and of peak memory.
+Ours, two, naive and dlt must find the same number of transactions and the same sum of amounts. Imports of modules are
+not counted. Parquet is zstd, level 1. Printed: ratios of CPU and wall seconds, and of peak memory.
 """
 
 from __future__ import annotations

@@ -22,13 +22,21 @@ ROOM_BYTES = 24_000_000  # of reports that wait: at 50 ms a call, 0.4 s in which
 class Calls(Generic[K, V]):
     """Calls of `function` in so many threads, and their results as they arrive; a context manager.
 
+    `follow_up` says, in the thread of the call, what an item and its result ask to have called as well, before all
+    others: so the threads go on while the consumer is at something else.
+
     None begins while reports of `ROOM_BYTES` wait for the consumer, or after an error that ends everything: one that
     is no `ApiError`, or one of `OF_ALL_CALLS`. The loop over the results raises that error; the others are results.
     Items may be added inside that loop.
     """
 
-    def __init__(self, function: Callable[[K], V], workers: int) -> None:
-        self._function, self._workers = function, workers
+    def __init__(
+        self,
+        function: Callable[[K], V],
+        workers: int,
+        follow_up: Callable[[K, V | ApiError], Iterable[K]] = lambda item, result: (),
+    ) -> None:
+        self._function, self._workers, self._follow_up = function, workers, follow_up
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="xray")
         self._done = SimpleQueue[tuple[K, V | ApiError] | BaseException]()
         self._lock, self._first, self._later = threading.Lock(), deque[K](), deque[K]()
@@ -45,12 +53,12 @@ class Calls(Generic[K, V]):
         while self._n_expected:
             yield self._result()
 
-    def add(self, items: Iterable[K], *, first: bool = False) -> None:
-        """Have these called as well, after all others or after all that come `first`."""
+    def add(self, items: Iterable[K]) -> None:
+        """Have these called as well, after all others."""
         taken = list(items)
-        self._n_expected += len(taken)
         with self._lock:
-            (self._first if first else self._later).extend(taken)
+            self._n_expected += len(taken)
+            self._later.extend(taken)
             self._begin()
 
     def close(self) -> None:
@@ -66,8 +74,8 @@ class Calls(Generic[K, V]):
                 raise arrived
             finally:
                 del arrived  # its traceback would keep it alive, and all that waits with it
-        self._n_expected -= 1
         with self._lock:
+            self._n_expected -= 1
             self._waiting_bytes -= _size(arrived[1])
             self._begin()
         return arrived
@@ -85,6 +93,10 @@ class Calls(Generic[K, V]):
         try:
             result = _result(self._function, item)
             size = _size(result)
+            following = list(self._follow_up(item, result))
+            with self._lock:
+                self._n_expected += len(following)
+                self._first.extend(following)
             self._done.put((item, result))
         except BaseException as error:  # the consumer raises it
             self._done.put(error)

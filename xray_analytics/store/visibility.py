@@ -60,8 +60,8 @@ def _from_text(text: str) -> date | datetime:
 class Visibility:
     """What a point in time can see, as SQL; `rows` gives the SQL of everything stored in a table.
 
-    Without a moment, and where the manifest says that no object has a second version, nothing is looked for: the rows of
-    a table are then there even where the part that held their report was damaged and put aside.
+    Without a moment, and where the manifest says that no object has a second version, nothing is looked for: the rows
+    of a table are then there even where the part that held their report was damaged and put aside.
     """
 
     rows: Callable[[str], str]
