@@ -23,6 +23,12 @@ def run(script, *arguments):
     return done.stdout
 
 
+def test_ingest(work):
+    out = run("ingest", "--companies", 8, "--rounds", 1, "--work", work / "ingest")
+    assert out.count("1 rounds") == 7
+    assert re.search(r"^[\d,]+ transactions, the same on every side$", out, re.MULTILINE)
+
+
 def test_queries(work):
     out = run("queries", "--companies", 3, "--rounds", 1, "--work", work)
     assert len(re.findall(r"pandas over \w+: [0-9.]+ \[[0-9.]+ \.\. [0-9.]+\], 1 rounds", out)) == 9
