@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from .errors import InputError, XRayError
 from .tidy.batch import Outcome, Received, Tidied, VersionOf, tidy
+from .tidy.columns import bytes_of
 
 Aliases = Mapping[str, tuple[str, ...]]
 TidyChunk = Callable[[list[Received]], Tidied]
@@ -169,10 +170,10 @@ def _unpacked(packed: Packed) -> Tidied:
 
 def _with_bodies(found: Tidied, chunk: list[Received]) -> Tidied:
     pairs = zip(chunk, found.outcomes, strict=True)
-    bodies = pa.array([one.body for one, outcome in pairs if outcome.status == "published"], pa.binary())
+    bodies = bytes_of([one.body for one, outcome in pairs if outcome.status == "published"])
     return Tidied({**found.tables, "raw": _with(found.tables["raw"], bodies)}, found.outcomes)
 
 
-def _with(raw: pa.Table, bodies: pa.Array) -> pa.Table:
+def _with(raw: pa.Table, bodies: pa.Array | pa.ChunkedArray) -> pa.Table:
     at = raw.schema.get_field_index("body")
     return raw.set_column(at, raw.schema.field(at), bodies)

@@ -193,14 +193,18 @@ def _array(column: Column, values: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
         known = np.array([value is not None for value in values], bool)
         return money(np.array([value or 0 for value in values], np.int64), known)
     if column.kind == "bytes":
-        return pa.chunked_array([_bytes(value) for value in values], ARROW[column.kind])
+        return bytes_of(values)
     return _without_empty_ids(column, pa.array(values, ARROW[column.kind]))
 
 
-def _bytes(value: bytes) -> pa.Array:
-    """One value, which is not copied."""
+def bytes_of(values: Sequence[bytes]) -> pa.ChunkedArray:
+    """Values that are not copied: each is a chunk on its own bytes."""
+    return pa.chunked_array([_one(value) for value in values], ARROW["bytes"])
+
+
+def _one(value: bytes) -> pa.Array:
     ends = pa.py_buffer(np.array([0, len(value)], np.int32))
-    return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(value)])
+    return pa.Array.from_buffers(ARROW["bytes"], 1, [None, ends, pa.py_buffer(value)])
 
 
 def _joined(column: Column, arrays: Sequence[pa.Array]) -> pa.ChunkedArray:
