@@ -548,6 +548,32 @@ def test_fan_out__lists_of_many_requests(connect):
     assert [answer.id for answer in results[ids(9)[5]]] == [ids(9)[5][::-1]]
 
 
+def test_calls__what_a_result_asks_for_is_called_while_the_consumer_is_busy():
+    called, leaves = [], threading.Event()
+
+    def work(item):
+        called.append(item)
+        if called.count("leaf") == 6:
+            leaves.set()
+        return item
+
+    with parallel.Calls(work, 2, lambda item, result: ["leaf"] * 3 if item == "branch" else []) as calls:
+        calls.add(["branch", "branch"])
+        results = iter(calls)
+        found = [next(results)]
+        assert leaves.wait(60), called  # nothing was consumed meanwhile
+        found += results
+    assert sorted(found) == [("branch", "branch")] * 2 + [("leaf", "leaf")] * 6
+    assert sorted(called) == ["branch"] * 2 + ["leaf"] * 6
+
+
+def test_calls__a_bug_in_what_a_result_asks_for_is_not_hidden():
+    with parallel.Calls(lambda item: item, 2, lambda item, result: 1 // 0) as calls:
+        calls.add([1])
+        with pytest.raises(ZeroDivisionError):
+            list(calls)
+
+
 def test_fan_out__nothing_to_do_and_a_bug_is_not_hidden(connect):
     client = connect("http://127.0.0.1:9", workers=2)
     assert list(client.fan_out(client.get_report, [])) == []
