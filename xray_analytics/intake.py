@@ -289,6 +289,7 @@ def taking(
     """
     names = {**tables.TRANSACTION_ALIASES, **(aliases or {})}
     with (
+        _memory_given_back(),
         Tidier(processes, aliases=names, sources=sources) as tidier,
         writing(store, sources=sources, aliases=aliases) as writer,
     ):
@@ -298,6 +299,17 @@ def taking(
         except ApiError:
             intake.finish()  # the service refuses us half-way: what arrived before is committed
             raise
+
+
+@contextmanager
+def _memory_given_back() -> Iterator[None]:
+    """Arrow allocates from the system meanwhile: its own allocator keeps more of what a long run frees."""
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
 
 
 class _Arriving:
