@@ -30,7 +30,7 @@ from .upkeep import run_row, writing
 
 CHUNK_BYTES = 6_000_000  # bodies tidied together: more cost page faults, fewer cost calls
 CHUNK = 256  # payloads, where they are small
-BATCH_BYTES = 80_000_000  # bodies in one commit
+BATCH_BYTES = 64_000_000  # bodies in one commit
 
 Progress = Callable[[str, int, int | None], None]
 TOTALS = (
@@ -289,7 +289,6 @@ def taking(
     """
     names = {**tables.TRANSACTION_ALIASES, **(aliases or {})}
     with (
-        _memory_given_back(),
         Tidier(processes, aliases=names, sources=sources) as tidier,
         writing(store, sources=sources, aliases=aliases) as writer,
     ):
@@ -299,17 +298,6 @@ def taking(
         except ApiError:
             intake.finish()  # the service refuses us half-way: what arrived before is committed
             raise
-
-
-@contextmanager
-def _memory_given_back() -> Iterator[None]:
-    """Arrow allocates from the system meanwhile: its own allocator keeps more of what a long run frees."""
-    before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
 
 
 class _Arriving:
