@@ -23,6 +23,7 @@ from . import tables
 from .errors import InputError, ReportError
 from .tidy.batch import Received, tidy
 from .tidy.decode import KEPT
+from .tidy.entries import with_shipped
 from .tidy.inspection import Inspection, inspect
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | N
         The file cannot be decoded.
     """
     try:
-        return inspect([_only(path)], aliases={**tables.TRANSACTION_ALIASES, **(aliases or {})})
+        return inspect([_only(path)], aliases=with_shipped(aliases))
     except ReportError as error:
         said = _in_file(path, error)
     raise said  # out here, as its context would carry frames that hold the report

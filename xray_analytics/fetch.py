@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple
 
 from . import archive
 from .api.answer import Answer
@@ -27,7 +27,16 @@ from .store import Store
 from .tidy.batch import Received
 
 _Pair = tuple[str, str]  # a request's id, and a source
-_Answered = Answer | list[Answer] | ApiError | None
+
+
+class _Listed(NamedTuple):
+    """The ids of a list that are in no list before it, and those of them that are to be fetched."""
+
+    new: list[str]
+    unknown: list[str]
+
+
+_Answered = Answer | _Listed | ApiError | None
 
 
 def sync(  # noqa: PLR0913
@@ -198,27 +207,25 @@ class _Listing:
     def _newest_at(self, request: Answer, source: str) -> datetime:
         return self._newest.get((request.id, source)) or created_at(request) or self._now
 
-    def ask(self, client: XRayClient, pair: _Pair) -> list[Answer] | None:
-        """The reports of a request and source; None, without a call, where the source is not permitted."""
+    def ask(self, client: XRayClient, pair: _Pair, *, recheck: bool) -> _Listed | None:
+        """What a request and source list, asked by any thread; None, without a call, where it is not permitted."""
         request_id, source = pair
-        return None if source in self._forbidden else client.list_reports(request_id=request_id, source=source)
+        if source in self._forbidden:
+            return None
+        reports = client.list_reports(request_id=request_id, source=source)
+        new = [report.id for report in reports if self._pair_of.setdefault(report.id, pair) == pair]
+        unknown = [i for i in new if not self._intake.is_forgotten(i) and (recheck or not self._intake.is_known(i))]
+        return _Listed(new, unknown)
 
-    def unknown(self, pair: _Pair, answer: _Answered, *, recheck: bool) -> list[str]:
-        """The ids in an answer to `ask` that are to be fetched, and in no other list; any thread may ask."""
-        listed = [r.id for r in answer if self._pair_of.setdefault(r.id, pair) == pair] if _is_list(answer) else []
-        return [i for i in listed if not self._intake.is_forgotten(i) and (recheck or not self._intake.is_known(i))]
-
-    def note(self, pair: _Pair, answer: _Answered, *, recheck: bool) -> None:
+    def note(self, pair: _Pair, answer: _Answered) -> None:
         """Count what an answer to `ask` lists, or remember why it lists nothing."""
         if isinstance(answer, ApiError):
             self._failed.add(pair[1])
             self._note(answer, *pair)
-        if _is_list(answer):
+        if isinstance(answer, _Listed):
             self._unfinished.discard(pair)
-            n_listed = sum(self._pair_of[report.id] == pair for report in answer)
-            n_unknown = len(self.unknown(pair, answer, recheck=recheck))
-            self._intake.totals.update(n_listed=n_listed, n_known=n_listed - n_unknown)
-            self._n_unknown += n_unknown
+            self._intake.totals.update(n_listed=len(answer.new), n_known=len(answer.new) - len(answer.unknown))
+            self._n_unknown += len(answer.unknown)
 
     def progress(self, told: Progress) -> Progress:
         """`told`, with how many reports there are as far as that is known by now."""
@@ -274,20 +281,20 @@ def _reports(
 ) -> Iterator[Received]:
     """The reports of these requests and sources as they arrive, each once, while further requests are being listed."""
 
-    def ask(what: _Pair | str) -> Answer | list[Answer] | None:
-        return client.get_report(what) if isinstance(what, str) else listing.ask(client, what)
+    def ask(what: _Pair | str) -> Answer | _Listed | None:
+        return client.get_report(what) if isinstance(what, str) else listing.ask(client, what, recheck=recheck)
 
     def listed(what: _Pair | str, answer: _Answered) -> list[str]:
-        return [] if isinstance(what, str) else listing.unknown(what, answer, recheck=recheck)
+        return answer.unknown if isinstance(answer, _Listed) else []
 
     n_lists = 0
-    with Calls[_Pair | str, Answer | list[Answer] | None](ask, client.settings.workers, listed) as calls:
+    with Calls[_Pair | str, Answer | _Listed | None](ask, client.settings.workers, listed) as calls:
         calls.add(pairs)
         for asked, answer in calls:
             if isinstance(asked, str):
                 yield from _report(asked, answer, intake, listing)
                 continue
-            listing.note(asked, answer, recheck=recheck)
+            listing.note(asked, answer)
             n_lists += 1
             intake.progress("lists", n_lists, len(pairs))
 
@@ -305,10 +312,6 @@ def _report(report_id: str, answer: _Answered, intake: Intake, listing: _Listing
             intake.mark_withdrawn(report_id)
         if not intake.is_published(report_id):
             listing.failed(report_id)
-
-
-def _is_list(answer: _Answered) -> TypeGuard[list[Answer]]:
-    return isinstance(answer, list)
 
 
 def _files(files: list[Path], intake: Intake) -> Iterator[Received]:

@@ -23,6 +23,7 @@ from .journal import Journal
 from .settings import DEFAULT_SOURCES
 from .store import Store, Writer, erasure, tombstones
 from .tidy.batch import Received, tidy
+from .tidy.entries import with_shipped
 from .upkeep import run_row
 
 # The columns that say whose a row is; in a table that has several, any of them.
@@ -87,7 +88,7 @@ def forget(
         # First: only while the store names its requests and reports can the journal be asked for them.
         n_journal = journal.forget(subject.ids) if journal else 0
         started_at, rows = datetime.now(UTC), _removed(writer, subject)
-        counted = tidy(subject.payloads, aliases={**tables.TRANSACTION_ALIASES, **(aliases or {})}, sources=sources)
+        counted = tidy(subject.payloads, aliases=with_shipped(aliases), sources=sources)
         writer.omit(writer.live("drift"))
         writer.append("drift", _subtracted(store.stored("drift"), counted.tables["drift"], subject.ids))
         writer.append("runs", run_row("forget", started_at, writer.number))

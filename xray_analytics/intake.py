@@ -24,6 +24,7 @@ from .settings import DEFAULT_SOURCES
 from .store import Store, Version, Writer
 from .tidy import drift
 from .tidy.batch import Outcome, Received, Tidied
+from .tidy.entries import with_shipped
 from .tidy.identity import ids_of
 from .tidying import Tidier
 from .upkeep import run_row, writing
@@ -287,9 +288,8 @@ def taking(
     StoreError
         The store is locked, damaged or cannot be written.
     """
-    names = {**tables.TRANSACTION_ALIASES, **(aliases or {})}
     with (
-        Tidier(processes, aliases=names, sources=sources) as tidier,
+        Tidier(processes, aliases=with_shipped(aliases), sources=sources) as tidier,
         writing(store, sources=sources, aliases=aliases) as writer,
     ):
         intake = Intake(store, writer, tidier, command=command, **options)

@@ -32,6 +32,7 @@ from .store.places import Place, place
 from .store.publishing import announce, current, part_name
 from .tidy import drift
 from .tidy.batch import Received, tidy
+from .tidy.entries import with_shipped
 from .tidy.identity import object_id_in
 from .upkeep import run_row
 
@@ -113,8 +114,7 @@ def tidy_archive(  # noqa: PLR0913
     if current(to) is not None:
         raise StoreError(f"a store is published at {to.url} already; name a prefix of its own for this archive")
     session = spark or engine.spark_session()
-    names = {**tables.TRANSACTION_ALIASES, **(aliases or {})}
-    work = _Work(url, names, dict(sources or DEFAULT_SOURCES))
+    work = _Work(url, with_shipped(aliases), dict(sources or DEFAULT_SOURCES))
     with _small_batches(session), _one_failure(to):
         payloads = _payloads(session, archived, fetched_at or started_at)
         keyed = payloads.repartition(tasks, "key") if tasks else payloads.repartition("key")

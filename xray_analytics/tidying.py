@@ -21,8 +21,8 @@ import pyarrow as pa
 from .errors import InputError, XRayError
 from .tidy.batch import Outcome, Received, Tidied, VersionOf, tidy
 from .tidy.columns import bytes_of
+from .tidy.entries import Aliases
 
-Aliases = Mapping[str, tuple[str, ...]]
 TidyChunk = Callable[[list[Received]], Tidied]
 Done = tuple[list[Received], Tidied]
 Packed = tuple[dict[str, bytes], list[Outcome]]  # each table as an Arrow stream

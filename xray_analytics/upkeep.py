@@ -28,10 +28,10 @@ from .store import Store, Writer
 from .store.upkeep import drop_damaged as drop_damaged_parts
 from .tidy import drift
 from .tidy.batch import Received, Tidied, tidy
+from .tidy.entries import Aliases, with_shipped
 
 CHUNK = 32
 Progress = Callable[[str, int, int | None], None]
-Aliases = Mapping[str, tuple[str, ...]]
 
 
 def _in_silence(stage: str, done: int, total: int | None) -> None:
@@ -141,7 +141,7 @@ class _Latest(NamedTuple):
 class _Rebuild:
     def __init__(self, writer: Writer, sources: Mapping[str, str], aliases: Aliases | None) -> None:
         self._writer, self._sources = writer, sources
-        self._aliases = {**tables.TRANSACTION_ALIASES, **(aliases or {})}
+        self._aliases = with_shipped(aliases)
         self._started_at = datetime.now(UTC)
         self._latest: dict[tuple[str, str], _Latest] = {}
         self._held: set[str] = set()

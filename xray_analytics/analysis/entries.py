@@ -158,6 +158,11 @@ def settled_entries(
     return rows.select("company_id", "amount", state=state, **computed), every.seen
 
 
+def left_out(counts: pd.Series[Any]) -> dict[str, int]:
+    """How many entries each reason left out, from the counts of `settled_entries` by state."""
+    return {reason: int(counts.get(reason, 0)) for reason in (OUTSIDE, IN_OTHER, POOR)}
+
+
 def _span() -> dict[str, nw.Expr]:
     """The first day that a report speaks for, and the first day after: from the day after its start up to its end."""
     start, end = (nw.col(name) for name in _PERIOD)

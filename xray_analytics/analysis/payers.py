@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..schema import Column, Table
 from ..tables import COMPANY_KEY, REPORTS, TRANSACTIONS
 from . import frames
-from .entries import IN_OTHER, MINE, OUTSIDE, POOR, company_entries, covered_days, settled_entries
+from .entries import MINE, company_entries, covered_days, left_out, settled_entries
 from .frames import AsOf, Frame
 from .labels import counterparties
 
@@ -166,9 +166,7 @@ def _named_amounts(
     rows, seen = settled_entries(transactions, reports, columns, as_of=as_of, name=name, is_named=is_named)
     table = frames.collect(rows, TRANSACTIONS, REPORTS)
     is_mine = table["state"] == MINE
-    counts = table.loc[~is_mine, "state"].value_counts()
-    excluded = {reason: int(counts.get(reason, 0)) for reason in (OUTSIDE, IN_OTHER, POOR)}
-    return table.assign(is_mine=is_mine), seen, excluded
+    return table.assign(is_mine=is_mine), seen, left_out(table.loc[~is_mine, "state"].value_counts())
 
 
 def _of_side(transactions: Frame, side: str) -> Any:

@@ -8,7 +8,7 @@ import pandas as pd
 from ..schema import Column, Table
 from ..tables import COMPANY_KEY, REPORTS, TRANSACTIONS
 from . import frames
-from .entries import IN_OTHER, MINE, OUTSIDE, POOR, company_entries, covered_days, settled_entries
+from .entries import MINE, company_entries, covered_days, left_out, settled_entries
 from .frames import AsOf, Frame
 
 _MONEY = "currency, major units"
@@ -108,5 +108,4 @@ def _summed_by_engine(
     )
     table = frames.collect(sums, TRANSACTIONS, REPORTS)
     counts = table.groupby("state")["n_entries"].sum()
-    excluded = {reason: int(counts.get(reason, 0)) for reason in (OUTSIDE, IN_OTHER, POOR)}
-    return table[table["state"] == MINE], seen, excluded
+    return table[table["state"] == MINE], seen, left_out(counts)

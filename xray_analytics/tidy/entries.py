@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ..errors import InputError
 from ..schema import ARROW
-from ..tables import CREDIT_DEBIT_PAIRS, TRANSACTIONS
+from ..tables import CREDIT_DEBIT_PAIRS, TRANSACTION_ALIASES, TRANSACTIONS
 from .decode import Json, refuse, to_json
 from .drift import Notes, type_name
 from .members import CONVERT, LEFT, Field, Place, Unexpected, read_value, to_units
@@ -38,6 +38,11 @@ class Entries:
     columns: dict[str, pa.Array] = field(default_factory=dict)
     units: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     named: dict[str, Sequence[str | None]] = field(default_factory=dict)
+
+
+def with_shipped(aliases: Aliases | None) -> Aliases:
+    """The shipped alias map, with these lines in the place of its own."""
+    return {**TRANSACTION_ALIASES, **(aliases or {})}
 
 
 @lru_cache(maxsize=16)
