@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from xray_analytics import Settings, XRayClient, cli
-from xray_analytics.journal import Journal
+from xray_analytics.api.journal import Journal
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 

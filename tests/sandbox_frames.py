@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from xray_analytics import tables
-from xray_analytics.sandbox.reports import Economy
+from xray_analytics.sandbox.payloads.reports import Economy
 from xray_analytics.tidy.batch import Received, tidy
 
 NAMES = ("reports", "transactions", "statement_summaries", "monthly_summaries")

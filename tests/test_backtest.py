@@ -9,7 +9,7 @@ from backtest_rows import TERMS, outcome, outcomes, report, reports
 
 from xray_analytics import tables
 from xray_analytics.analysis import backtest
-from xray_analytics.analysis.follow_up import horizon_ends
+from xray_analytics.analysis.backtest.outcomes import horizon_ends
 from xray_analytics.errors import InputError
 
 

@@ -14,7 +14,7 @@ from store_rows import report as stored_report
 import xray_analytics as xa
 from xray_analytics import tables
 from xray_analytics.analysis import backtest
-from xray_analytics.analysis.look_ahead import check_no_look_ahead
+from xray_analytics.analysis.backtest.look_ahead import check_no_look_ahead
 from xray_analytics.errors import InputError, StoreError
 from xray_analytics.store import Store
 

@@ -9,7 +9,7 @@ from test_cashflow import monthly_of, reports_of
 
 from xray_analytics import tables
 from xray_analytics.analysis import cashflow
-from xray_analytics.analysis.entries import covered_days
+from xray_analytics.analysis.cashflow.deduplication import covered_days
 from xray_analytics.errors import InputError
 from xray_analytics.tables import MONTHLY_SUMMARIES, REPORTS, STATEMENT_SUMMARIES, TRANSACTIONS
 

@@ -9,7 +9,7 @@ from sandbox_frames import economy_frames
 from test_incidents import entries, report
 
 from xray_analytics.analysis import cashflow
-from xray_analytics.analysis.payers import SIDES, _five_largest, _Sums
+from xray_analytics.analysis.cashflow.counterparties import SIDES, _five_largest, _Sums
 from xray_analytics.errors import InputError
 from xray_analytics.tables import REPORTS, TRANSACTIONS
 

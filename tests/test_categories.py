@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandbox_frames import economy_frames, true_kinds
 
-from xray_analytics.analysis import cashflow, labels
+from xray_analytics.analysis import cashflow
+from xray_analytics.analysis.cashflow import labels
 from xray_analytics.errors import InputError
 from xray_analytics.tables import TRANSACTIONS
 
@@ -207,7 +208,7 @@ def test_empty_and_wrong_frames():
 
 def test_many_labels_are_judged_once_each(monkeypatch):
     """Counted: ten times the transactions bring not one pattern search more."""
-    module = importlib.import_module("xray_analytics.analysis.categories")
+    module = importlib.import_module("xray_analytics.analysis.cashflow.categories")
     judge, n_judged = module._first_rule, []
     monkeypatch.setattr(module, "_first_rule", lambda each, rules: n_judged.append(len(each)) or judge(each, rules))
     _, frames = economy_frames(40, 11)

@@ -8,7 +8,8 @@ import pytest
 
 from xray_analytics import Sandbox, Store, XRayClient, attach, sync
 from xray_analytics.errors import InputError
-from xray_analytics.report import company, pdf
+from xray_analytics.report import company
+from xray_analytics.report.document import pdf
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from test_portfolio import BOOK, reports_of
 
-from xray_analytics.analysis import flags, migration, portfolio, ratios
+from xray_analytics.analysis import portfolio
+from xray_analytics.analysis.portfolio import flags, migration, ratios
 from xray_analytics.errors import InputError
 from xray_analytics.tables import BANK_FLAG_CRITERIA, COMPANIES, EXPOSURES, FINANCIAL_RATIOS, REPORTS
 

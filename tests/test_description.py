@@ -11,8 +11,8 @@ from gateway import Gateway
 from jsonschema import Draft202012Validator
 
 from xray_analytics import Notes, Sandbox, XRayClient
-from xray_analytics.sandbox import server
-from xray_analytics.sandbox.description import description
+from xray_analytics.sandbox.service import server
+from xray_analytics.sandbox.service.openapi import description
 
 ACCOUNTS = [field.name for field in dataclasses.fields(Notes) if field.name.endswith("_cents")]
 

@@ -10,9 +10,9 @@ from faults.server import FaultServer, reply
 
 from xray_analytics import Sandbox, XRayClient
 from xray_analytics.errors import InputError
-from xray_analytics.sandbox.bucket import Bucket, Refused
-from xray_analytics.sandbox.deliveries import is_local, signed
-from xray_analytics.sandbox.manners import Manners
+from xray_analytics.sandbox.service.behaviour import Manners
+from xray_analytics.sandbox.service.deliveries import is_local, signed
+from xray_analytics.sandbox.service.storage import Bucket, Refused
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from store_rows import day, make, report
 
 from xray_analytics.store import Store
-from xray_analytics.store.difference import COLUMNS
+from xray_analytics.store.diff import COLUMNS
 
 NAMES = ["report_id", "change", "column", "before", "after"]
 

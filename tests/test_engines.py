@@ -26,7 +26,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xray_analytics import engine, tables
-from xray_analytics.analysis import cashflow, flags, frames, migration, monitoring, portfolio, quality, ratios
+from xray_analytics.analysis import cashflow, frames, monitoring, portfolio, quality
+from xray_analytics.analysis.portfolio import flags, migration, ratios
 from xray_analytics.errors import InputError
 
 AS_OF = "2025-12-31"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_movement import bank
 
-from xray_analytics.analysis import flags
+from xray_analytics.analysis.portfolio import flags
 from xray_analytics.errors import InputError
 from xray_analytics.tables import BANK_FLAG_CRITERIA, REPORTS
 

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from sandbox_frames import economy_frames
 
-from xray_analytics.analysis import cashflow, social
+from xray_analytics.analysis import cashflow
+from xray_analytics.analysis.cashflow import social_security
 from xray_analytics.errors import InputError
-from xray_analytics.sandbox.ledger import _easter, social_due_day, social_due_months, working_days
-from xray_analytics.sandbox.sight import _missed_social, sight
+from xray_analytics.sandbox.economy.ledger import _easter, social_due_day, social_due_months, working_days
+from xray_analytics.sandbox.payloads.visible import _missed_social, sight
 from xray_analytics.tables import REPORTS, TRANSACTIONS
 
 
@@ -116,38 +117,41 @@ NONE = days()
 
 def test_social__monthly_payers():
     paid = monthly("2025-01", "2025-12") + 3  # a few days late is in time
-    assert len(social.missed_months(paid, NONE, WHOLE_YEAR)) == 0
-    missed = social.missed_months(np.delete(paid, [3, 7]), NONE, WHOLE_YEAR)
+    assert len(social_security.missed_months(paid, NONE, WHOLE_YEAR)) == 0
+    missed = social_security.missed_months(np.delete(paid, [3, 7]), NONE, WHOLE_YEAR)
     assert missed["due"].tolist() == days("2025-04-15", "2025-08-18").tolist()  # the 15th of August is a holiday
-    back = social.missed_months(paid, paid[5:6] + 1, WHOLE_YEAR)
+    back = social_security.missed_months(paid, paid[5:6] + 1, WHOLE_YEAR)
     assert back[["due", "how"]].to_numpy().tolist() == [[int(days("2025-06-16")[0]), "returned"]]
 
 
 def test_social__quarterly_payers_large_ones_and_those_never_seen():
     quarterly = days("2025-01-15", "2025-04-15", "2025-10-15")
-    missed = social.missed_months(quarterly, NONE, WHOLE_YEAR)
+    missed = social_security.missed_months(quarterly, NONE, WHOLE_YEAR)
     assert missed["due"].tolist() == days("2025-07-15").tolist()
     large = np.delete(monthly("2025-01", "2025-12", day=5) + 1, 4)
-    assert social.missed_months(large, NONE, WHOLE_YEAR)["due"].tolist() == days("2025-05-05").tolist()
-    assert social.missed_months(NONE, NONE, WHOLE_YEAR) is None
+    assert social_security.missed_months(large, NONE, WHOLE_YEAR)["due"].tolist() == days("2025-05-05").tolist()
+    assert social_security.missed_months(NONE, NONE, WHOLE_YEAR) is None
 
 
 def test_social__a_due_day_is_judged_only_where_its_whole_window_is_covered():
     paid = monthly("2025-01", "2025-11")
-    assert social.missed_months(paid, NONE, np.arange(*days("2025-01-01", "2025-12-25")))["due"].tolist() == []
-    assert len(social.missed_months(paid, NONE, np.arange(*days("2025-01-01", "2025-12-26")))) == 1
+    assert social_security.missed_months(paid, NONE, np.arange(*days("2025-01-01", "2025-12-25")))["due"].tolist() == []
+    assert len(social_security.missed_months(paid, NONE, np.arange(*days("2025-01-01", "2025-12-26")))) == 1
     gap = np.setdiff1d(WHOLE_YEAR, np.arange(*days("2025-06-01", "2025-07-01")))
-    assert len(social.missed_months(np.delete(monthly("2025-01", "2025-12"), 5), NONE, gap)) == 0
+    assert len(social_security.missed_months(np.delete(monthly("2025-01", "2025-12"), 5), NONE, gap)) == 0
 
 
 def test_calendar__agrees_with_an_independent_one_for_two_centuries():
-    assert [social._easter(year) for year in range(1900, 2100)] == [_easter(year) for year in range(1900, 2100)]
+    assert [social_security._easter(year) for year in range(1900, 2100)] == [
+        _easter(year) for year in range(1900, 2100)
+    ]
     months = np.arange(np.datetime64("2020-01", "M"), np.datetime64("2030-01", "M")).astype("int64")
     calendar = working_days(2019, 2031)
     for day in (5, 15):
         plain = months.astype("datetime64[M]").astype("datetime64[D]") + day - 1
         assert (
-            social._due(months, day) == np.busday_offset(plain, 0, roll="forward", busdaycal=calendar).astype(int)
+            social_security._due(months, day)
+            == np.busday_offset(plain, 0, roll="forward", busdaycal=calendar).astype(int)
         ).all()
 
 

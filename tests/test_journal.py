@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from xray_analytics.api.journal import Journal
 from xray_analytics.errors import StoreError, WebhookError
-from xray_analytics.journal import Journal
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REQUEST, REPORT = "61b1aaa1015c69003931e945", "61baf58cb92353003b888c3d"
@@ -158,7 +158,7 @@ def test_journal__threads_share_it(journal):
 WRITER = """
 import sys
 from datetime import datetime, UTC
-from xray_analytics.journal import Journal
+from xray_analytics.api.journal import Journal
 with Journal(sys.argv[1]) as journal:
     for n in range(int(sys.argv[3])):
         journal.enqueue("new_report", "r", f"{sys.argv[2]}{n}", datetime.now(UTC))

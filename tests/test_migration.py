@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_movement import bank
 
-from xray_analytics.analysis import migration
+from xray_analytics.analysis.portfolio import migration
 from xray_analytics.errors import InputError
 from xray_analytics.tables import LOANS, OUTCOMES, REPORTS
 

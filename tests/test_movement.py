@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xray_analytics.analysis import portfolio
-from xray_analytics.analysis.agreement import weighted_kappa
-from xray_analytics.analysis.disclosure import hidden_cells
-from xray_analytics.analysis.movement import STEPS
+from xray_analytics.analysis.portfolio.agreement import weighted_kappa
+from xray_analytics.analysis.portfolio.disclosure import hidden_cells
+from xray_analytics.analysis.portfolio.movement import STEPS
 from xray_analytics.errors import InputError
 from xray_analytics.tables import COMPANIES, EXPOSURES, REPORTS
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from xray_analytics.api.body import BOM
+from xray_analytics.api.http.body import BOM
 from xray_analytics.api.signature import signature
 from xray_analytics.api.storage import Receipt
 from xray_analytics.settings import Secret, Settings, WebhookSettings

@@ -8,8 +8,13 @@ from hypothesis import strategies as st
 from sandbox_frames import economy_frames
 from test_incidents import entries, report
 
-from xray_analytics.analysis import cashflow, frames, parts, quality
-from xray_analytics.analysis.entries import MINE, company_entries, covered_days, settled_entries
+from xray_analytics.analysis import cashflow, chunks, frames, quality
+from xray_analytics.analysis.cashflow.deduplication import (
+    MINE,
+    company_entries,
+    covered_days,
+    settled_entries,
+)
 from xray_analytics.errors import InputError
 from xray_analytics.tables import REPORTS, TRANSACTIONS, table
 
@@ -41,7 +46,7 @@ def test_any_size_of_part_gives_the_same_result(kernel, economy, monkeypatch):
     assert len(want) > 20
     assert want.attrs["base"]["used"] >= 6
     for n_rows, given_frames in ((1, in_pandas), (700, in_duckdb)):
-        monkeypatch.setattr(parts, "ROWS_AT_ONCE", n_rows)
+        monkeypatch.setattr(chunks, "ROWS_AT_ONCE", n_rows)
         found = KERNELS[kernel](*given_frames)
         pd.testing.assert_frame_equal(found, want, rtol=1e-9)
         assert found.attrs == want.attrs
@@ -50,7 +55,7 @@ def test_any_size_of_part_gives_the_same_result(kernel, economy, monkeypatch):
 def test_a_kernel_never_holds_more_than_its_part(economy, monkeypatch):
     """Counted: no frame that leaves the engine for a kernel is longer than a part and its last company."""
     _, (transactions, reports, _) = economy
-    monkeypatch.setattr(parts, "ROWS_AT_ONCE", 700)
+    monkeypatch.setattr(chunks, "ROWS_AT_ONCE", 700)
     collect, lengths = frames.collect, []
     monkeypatch.setattr(frames, "collect", lambda *a: lengths.append(len(f := collect(*a))) or f)
     cashflow.recurring(transactions, reports)
@@ -61,8 +66,8 @@ def test_a_kernel_never_holds_more_than_its_part(economy, monkeypatch):
 @given(st.lists(st.sampled_from("abcdefg"), max_size=40), st.integers(1, 50))
 def test_parts_hold_every_row_once_and_cut_no_company(companies, n_rows):
     rows = frames.scan(pd.DataFrame({"company_id": pd.array(companies, "string")}), REPORTS, ["company_id"])
-    cuts = parts.parts(rows, "company_id", n_rows)
-    found = [frames.collect(parts.within(rows, "company_id", part), REPORTS)["company_id"].tolist() for part in cuts]
+    cuts = chunks.parts(rows, "company_id", n_rows)
+    found = [frames.collect(chunks.within(rows, "company_id", part), REPORTS)["company_id"].tolist() for part in cuts]
     assert sorted(company for part in found for company in part) == sorted(companies)
     assert sum(len(set(part)) for part in found) == len(set(companies))
     assert all(len(part) < n_rows + companies.count(max(part)) for part in found if part)
@@ -70,7 +75,7 @@ def test_parts_hold_every_row_once_and_cut_no_company(companies, n_rows):
 
 def test_frames_that_are_none_are_refused_part_by_part_too(economy, monkeypatch):
     _, (transactions, _, statements) = economy
-    monkeypatch.setattr(parts, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(chunks, "ROWS_AT_ONCE", 1)
     with pytest.raises(InputError, match="statement_summaries: expected a frame"):
         cashflow.daily_balances(transactions, 7)
     with pytest.raises(InputError, match="transactions lacks amount"):

@@ -17,9 +17,9 @@ import xray_analytics as xa
 from xray_analytics import tables
 from xray_analytics.errors import InputError
 from xray_analytics.sandbox import lender
-from xray_analytics.sandbox.companies import depth
-from xray_analytics.sandbox.reports import Economy, encode
-from xray_analytics.sandbox.truths import PHENOMENA, CommonShock, Truths
+from xray_analytics.sandbox.economy.companies import depth
+from xray_analytics.sandbox.economy.phenomena import PHENOMENA, CommonShock, Truths
+from xray_analytics.sandbox.payloads.reports import Economy, encode
 from xray_analytics.tidy.batch import Received, tidy
 
 FETCHED = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,9 +17,10 @@ from store_rows import day, make, report
 
 from xray_analytics import tables
 from xray_analytics.errors import InputError, StoreError
-from xray_analytics.store import Store, published
-from xray_analytics.store.published import PublishedStore
-from xray_analytics.store.publishing import AS_RECEIVED
+from xray_analytics.store import Store
+from xray_analytics.store.remote import published
+from xray_analytics.store.remote.publish import AS_RECEIVED
+from xray_analytics.store.remote.published import PublishedStore
 
 PER_REPORT = 50
 SPAWN = multiprocessing.get_context("spawn")  # a fork server would keep the environment of whoever started it

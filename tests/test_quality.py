@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xray_analytics.analysis import quality
-from xray_analytics.analysis.ledger import LEDGER, covered
+from xray_analytics.analysis.days import covered
+from xray_analytics.analysis.quality.reconciliation import LEDGER
 from xray_analytics.errors import InputError
 from xray_analytics.tables import DRIFT, MOVEMENT_METRICS, QUARANTINE, REPORTS, STATEMENT_SUMMARIES, TRANSACTIONS
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_movement import reports_of
 
-from xray_analytics.analysis import ratios
+from xray_analytics.analysis.portfolio import ratios
 from xray_analytics.errors import InputError
 from xray_analytics.tables import FINANCIAL_RATIOS, REPORTS, REQUEST_NOTES
 

@@ -12,9 +12,11 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from xray_analytics import tables, terminal
+from xray_analytics import tables
+from xray_analytics.cli import terminal
 from xray_analytics.errors import InputError
-from xray_analytics.report import page, portfolio, sheets
+from xray_analytics.report import portfolio
+from xray_analytics.report.document import page, sheets
 from xray_analytics.store import Store
 
 HOSTILE = "<script>alert(1)</script> =cmd|' /C calc'!A0 \u202eشركة"

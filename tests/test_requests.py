@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xray_analytics import Sandbox, XRayClient
-from xray_analytics.api.opening import company_code
+from xray_analytics.api.requests import company_code
 from xray_analytics.errors import (
     ApiError,
     AuthenticationError,
@@ -20,7 +20,7 @@ from xray_analytics.errors import (
     RedirectRefused,
     UnavailableError,
 )
-from xray_analytics.sandbox.identifiers import siren
+from xray_analytics.sandbox.economy.identifiers import siren
 
 TOKEN, USER = "canary-5e55", "canary-u5e7"
 REQUEST = "635107e452436f15d3b39d87"

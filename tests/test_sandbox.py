@@ -20,15 +20,16 @@ import pytest
 import requests
 
 from xray_analytics.errors import InputError
-from xray_analytics.sandbox import Sandbox, lender, server
-from xray_analytics.sandbox.bank import CRITERIA, annualised, number, overall_score, quantile
-from xray_analytics.sandbox.companies import FLAWS, ReportPlan
-from xray_analytics.sandbox.financial import accounts as accounts_of
-from xray_analytics.sandbox.financial import default_probability
-from xray_analytics.sandbox.identifiers import digest, dutch_iban, french_iban, siren
-from xray_analytics.sandbox.ledger import _easter, working_days
-from xray_analytics.sandbox.reports import Economy
-from xray_analytics.sandbox.sight import criteria, sight
+from xray_analytics.sandbox import Sandbox, lender
+from xray_analytics.sandbox.economy.companies import FLAWS, ReportPlan
+from xray_analytics.sandbox.economy.identifiers import digest, dutch_iban, french_iban, siren
+from xray_analytics.sandbox.economy.ledger import _easter, working_days
+from xray_analytics.sandbox.payloads.bank import CRITERIA, annualised, number, overall_score, quantile
+from xray_analytics.sandbox.payloads.financial import accounts as accounts_of
+from xray_analytics.sandbox.payloads.financial import default_probability
+from xray_analytics.sandbox.payloads.reports import Economy
+from xray_analytics.sandbox.payloads.visible import criteria, sight
+from xray_analytics.sandbox.service import server
 from xray_analytics.tables import TABLES
 
 UNTIL = date(2025, 12, 31)

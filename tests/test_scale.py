@@ -12,14 +12,15 @@ from itertools import groupby
 import pyarrow as pa
 import pytest
 
-from xray_analytics import archive, engine, scale, tables
+from xray_analytics import engine, scale, tables
 from xray_analytics.errors import InputError, StoreError
-from xray_analytics.fetch import import_files
-from xray_analytics.sandbox.reports import Economy, encode
+from xray_analytics.ingest import files
+from xray_analytics.ingest.sync import import_files
+from xray_analytics.sandbox.payloads.reports import Economy, encode
 from xray_analytics.settings import DEFAULT_SOURCES
 from xray_analytics.store import Store
-from xray_analytics.store.places import place
-from xray_analytics.store.published import PublishedStore
+from xray_analytics.store.remote.filesystem import place
+from xray_analytics.store.remote.published import PublishedStore
 
 FETCHED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -68,8 +69,8 @@ def timeless(table):
 
 def on_tasks(n_tasks, bodies, url):
     """As Spark runs it: read, key, bring each object to one task in the order of the archive, tidy, publish."""
-    files = [{"number": number, "path": str(path)} for number, path in enumerate(archive.find([bodies]))]
-    read = scale._Reading(FETCHED_AT).payloads(pa.RecordBatch.from_pylist(files[i::2]) for i in (1, 0))
+    listed = [{"number": number, "path": str(path)} for number, path in enumerate(files.find([bodies]))]
+    read = scale._Reading(FETCHED_AT).payloads(pa.RecordBatch.from_pylist(listed[i::2]) for i in (1, 0))
     rows = [row for batch in scale._keyed(read) for row in batch.to_pylist()]
     task_of = {key: number % n_tasks for number, key in enumerate(sorted({row["key"] for row in rows}))}
     rows.sort(key=lambda row: (task_of[row["key"]], row["fetched_at"], row["position"]))
@@ -146,8 +147,8 @@ def test_spark__files_become_the_tables_of_one_machine(spark, bodies, local, tmp
 
 @pytest.mark.filterwarnings("ignore")
 def test_spark__a_frame_of_bodies_becomes_the_same(spark, bodies, local, tmp_path):
-    found = list(archive.payloads(archive.find([bodies]), fetched_at=FETCHED_AT))
-    rows = [(n, bytearray(p.body), FETCHED_AT) for n, p in enumerate(found) if not isinstance(p, archive.Failed)]
+    found = list(files.payloads(files.find([bodies]), fetched_at=FETCHED_AT))
+    rows = [(n, bytearray(p.body), FETCHED_AT) for n, p in enumerate(found) if not isinstance(p, files.Failed)]
     frame = spark.createDataFrame([*rows, (0, None, FETCHED_AT)], "position int, body binary, fetched_at timestamp")
     totals = scale.tidy_archive(frame, str(tmp_path / "lake"), tasks=2)
     assert totals.failed == (("", "row without a body"),)

@@ -13,8 +13,8 @@ from faults.server import FaultServer, Reply, reply
 from faults.service import BAD, LABEL, SOURCES, TOKEN, USER, Service, bank
 
 from xray_analytics import Settings, Store, XRayClient, cli, read_report, sync
-from xray_analytics.archive import inspect_file
 from xray_analytics.errors import XRayError
+from xray_analytics.ingest.files import inspect_file
 
 PATH = f"/reports/{BAD}"
 IBAN = "FR7630006000011234567890189"

@@ -7,8 +7,8 @@ import pytest
 from small_service import SmallService
 
 from xray_analytics import Store, XRayClient, cli, sync
+from xray_analytics.api.journal import Journal
 from xray_analytics.errors import InputError
-from xray_analytics.journal import Journal
 from xray_analytics.settings import Settings
 
 REQUEST = "61b1aaa1015c69003931e945"

@@ -3,7 +3,7 @@
 import pytest
 
 from xray_analytics import Sandbox, Store, XRayClient, quality, sync
-from xray_analytics.sandbox.statement import read
+from xray_analytics.sandbox.payloads.statement import read
 
 FRENCH = """date;libellé;débit;crédit;solde
 28/02/2025;PRLV LOYER;900,00;;509,50

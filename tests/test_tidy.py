@@ -30,7 +30,7 @@ from xray_analytics.tidy import drift
 from xray_analytics.tidy.batch import Received, Tidied, tidy
 from xray_analytics.tidy.drift import Notes
 from xray_analytics.tidy.inspection import inspect
-from xray_analytics.tidy.objects import SOURCES, Known, decode
+from xray_analytics.tidy.payload import SOURCES, Known, decode
 
 DOCUMENTED = Path(__file__).parent / "documented"
 FETCHED_AT = datetime(2021, 12, 17, 9, 0, tzinfo=UTC)

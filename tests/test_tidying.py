@@ -8,12 +8,13 @@ import signal
 
 import pytest
 
-from xray_analytics import Sandbox, Store, errors, import_files, intake
+from xray_analytics import Sandbox, Store, errors, import_files
 from xray_analytics.errors import ApiError, AuthenticationError, InputError, ReportError, XRayError
+from xray_analytics.ingest import run
+from xray_analytics.ingest.workers import Tidier
 from xray_analytics.settings import DEFAULT_SOURCES
 from xray_analytics.tables import TRANSACTION_ALIASES
 from xray_analytics.tidy.batch import Received, first_version, tidy
-from xray_analytics.tidying import Tidier
 
 CHUNK = 7  # payloads, so that a small archive makes many chunks
 
@@ -32,7 +33,7 @@ def bodies():
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(intake, "CHUNK", CHUNK)
+    monkeypatch.setattr(run, "CHUNK", CHUNK)
 
 
 def archive(folder, bodies):
@@ -68,7 +69,7 @@ def test_import__processes_change_nothing_but_who_does_the_work(bodies, tmp_path
     for processes in (1, 2):
         store = Store(tmp_path / f"store-{processes}")
         result = import_files([source], store, processes=processes)
-        totals.append({name: getattr(result, name) for name in intake.TOTALS} | {"issues": result.issues})
+        totals.append({name: getattr(result, name) for name in run.TOTALS} | {"issues": result.issues})
         stores.append(store)
     assert totals[0] == totals[1]
     assert totals[0]["n_quarantined"] == 2
@@ -89,7 +90,7 @@ def test_import__what_arrived_before_a_refusal_is_committed(bodies, tmp_path, sm
     store = Store(tmp_path / "store")
     with (
         pytest.raises(AuthenticationError),
-        intake.taking(store, command="sync", processes=2) as taken,
+        run.taking(store, command="sync", processes=2) as taken,
     ):
         taken.take(refused(), stage="reports")
     assert store.snapshot().arrow("raw").num_rows == len(bodies)

@@ -26,11 +26,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from faults.server import FaultServer, Reply, reply
 
-from xray_analytics.api.body import decoded, is_json, is_json_type
-from xray_analytics.api.credentials import credentials_for
-from xray_analytics.api.failure import retry_after
-from xray_analytics.api.transport import Response, Transport, translated
-from xray_analytics.api.watchdog import Watchdog
+from xray_analytics.api.http.body import decoded, is_json, is_json_type
+from xray_analytics.api.http.credentials import credentials_for
+from xray_analytics.api.http.deadline import Watchdog
+from xray_analytics.api.http.failure import retry_after
+from xray_analytics.api.http.transport import Response, Transport, translated
 from xray_analytics.errors import (
     ApiError,
     AuthenticationError,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from xray_analytics.analysis import validation as v
-from xray_analytics.analysis.one_factor import chance_of_defaults
+from xray_analytics.analysis.validation.one_factor import chance_of_defaults
 from xray_analytics.errors import InputError
 
 # aSAH, from R's package pROC: outcome by the WFNS grade of 113 patients.

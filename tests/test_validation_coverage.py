@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 
-from xray_analytics.analysis import discrimination
 from xray_analytics.analysis import validation as v
-from xray_analytics.analysis.grouped import Tally
-from xray_analytics.analysis.intervals import METHODS, clustered_bounds, rate_bounds
+from xray_analytics.analysis.validation import discrimination
+from xray_analytics.analysis.validation.intervals import METHODS, clustered_bounds, rate_bounds
+from xray_analytics.analysis.validation.tally import Tally
 
 
 def covered(low, high, truth):

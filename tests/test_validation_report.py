@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from xray_analytics import attach, tables
-from xray_analytics.analysis.policy import SHIPPED
 from xray_analytics.analysis.validation import shipped_policy
+from xray_analytics.analysis.validation.policy import SHIPPED
 from xray_analytics.errors import InputError
 from xray_analytics.report import validation as report
-from xray_analytics.report.document import Edition
-from xray_analytics.report.validation_figures import class_table
-from xray_analytics.sandbox import financial, lender
-from xray_analytics.sandbox.reports import Economy
+from xray_analytics.report.document.document import Edition
+from xray_analytics.report.validation.figures import class_table
+from xray_analytics.sandbox import lender
+from xray_analytics.sandbox.payloads import financial
+from xray_analytics.sandbox.payloads.reports import Economy
 from xray_analytics.store import Store
 
 UNTIL = pd.Timestamp("2025-12-31")
@@ -193,7 +194,7 @@ def test_bank__has_default_rates_but_no_probabilities():
     assert names == ["roc", "cap", "classes", "cohorts", "migration"]
     assert all(figure.problem == "" for _, figure in found.document.figures())
     again = report.analysed(book, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
-    from xray_analytics.report.html import to_html
+    from xray_analytics.report.document.html import to_html
 
     assert to_html(found.document) == to_html(again.document)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from xray_analytics.analysis import validation as v
-from xray_analytics.analysis.policy import SHIPPED
+from xray_analytics.analysis.validation.policy import SHIPPED
 from xray_analytics.errors import InputError
 
 DAY = pd.Timestamp

@@ -13,9 +13,9 @@ import pytest
 from small_service import SmallService
 
 from xray_analytics import Store, XRayClient, cli, sync
+from xray_analytics.api.journal import Journal, Wait
 from xray_analytics.api.waiting import wait_for_report, wait_for_reports
 from xray_analytics.errors import AuthenticationError, InputError, NotFoundError, NotReadyError, PermissionDenied
-from xray_analytics.journal import Journal, Wait
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIRST, SECOND, THIRD = (f"61b1aaa1015c69003931e94{n}" for n in range(3))

@@ -6,9 +6,10 @@ import re
 import pandas as pd
 import pytest
 
-from xray_analytics import Sandbox, Store, XRayClient, attach, monitoring, sync, terminal
-from xray_analytics.report import entries, portfolio
-from xray_analytics.report.watching import watched
+from xray_analytics import Sandbox, Store, XRayClient, attach, monitoring, sync
+from xray_analytics.cli import terminal
+from xray_analytics.report import portfolio, transactions
+from xray_analytics.report.watch_list import watched
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,11 @@ def test_rules_on_entries_fire_too(rows):
 
 
 def test_the_report_has_the_same_list_and_pieces_change_nothing(store, rows, monkeypatch):
-    monkeypatch.setattr(entries, "COMPANIES_AT_ONCE", 5)
+    monkeypatch.setattr(transactions, "COMPANIES_AT_ONCE", 5)
     found = portfolio.analyse(store.snapshot())
     columns = ["rule", "before", "after", "evidence"]
     pd.testing.assert_frame_equal(found.watch[columns], rows[columns])
-    with_one = monkeypatch.setattr(entries, "COMPANIES_AT_ONCE", 10_000) or portfolio.analyse(store.snapshot())
+    with_one = monkeypatch.setattr(transactions, "COMPANIES_AT_ONCE", 10_000) or portfolio.analyse(store.snapshot())
     for name in ("ledger", "incidents", "recurring", "concentration"):
         many, one = getattr(found.entries, name), getattr(with_one.entries, name)
         keys = [column for column in ("company_id", "report_id", "check") if column in one]

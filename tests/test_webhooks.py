@@ -27,12 +27,12 @@ from starlette.routing import Mount
 
 from xray_analytics import Sandbox, Store, XRayClient, cli, sync
 from xray_analytics.api import webhooks
+from xray_analytics.api.journal import Journal
 from xray_analytics.api.signature import is_authentic, signature
-from xray_analytics.deliveries import drain, draining
 from xray_analytics.errors import InputError, StoreError, WebhookError
-from xray_analytics.forgetting import forget
-from xray_analytics.journal import Journal
-from xray_analytics.sandbox.deliveries import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from xray_analytics.ingest.deliveries import drain, draining
+from xray_analytics.ingest.erasure import forget
+from xray_analytics.sandbox.service.deliveries import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from xray_analytics.settings import Secret, WebhookSettings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from xray_analytics.errors import InputError
-from xray_analytics.report.workbook import Chart, Sheet, workbook, write_workbook
+from xray_analytics.report.document.workbook import Chart, Sheet, workbook, write_workbook
 
 HOSTILE = ["=cmd|' /C calc'!A0", "+1", "@SUM(A1)", "https://evil.example/", "0123", "a\x00\x1b[31m\u202eb", "<b>&"]
 ABOUT = [("As of", "2025-06-30"), ("Command", "xray report portfolio --out '=1'")]

@@ -17,33 +17,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import charts, errors, export, scale, tables
-    from .analysis import backtest, cashflow, flags, migration, monitoring, portfolio, quality, ratios, validation
+    from . import charts, errors, export, tables
+    from .analysis import backtest, cashflow, monitoring, portfolio, quality, validation
+    from .analysis.portfolio import flags, migration, ratios
     from .api.client import XRayClient
     from .api.notes import Notes
-    from .archive import read_report
+    from .cli.terminal import progress
     from .errors import XRayError
-    from .fetch import import_files, sync
-    from .lender import attach
+    from .ingest import spark as scale
+    from .ingest.files import read_report
+    from .ingest.lender import attach
+    from .ingest.sync import import_files, sync
     from .sandbox import Sandbox
     from .settings import Settings
     from .store import Store
-    from .store.published import PublishedStore
-    from .terminal import progress
+    from .store.remote.published import PublishedStore
 
 _HOMES = {
     "Notes": "api.notes",
-    "PublishedStore": "store.published",
+    "PublishedStore": "store.remote.published",
     "Sandbox": "sandbox",
     "Settings": "settings",
     "Store": "store",
     "XRayClient": "api.client",
     "XRayError": "errors",
-    "attach": "lender",
-    "import_files": "fetch",
-    "progress": "terminal",
-    "read_report": "archive",
-    "sync": "fetch",
+    "attach": "ingest.lender",
+    "import_files": "ingest.sync",
+    "progress": "cli.terminal",
+    "read_report": "ingest.files",
+    "sync": "ingest.sync",
 }
 _MODULES = {
     "backtest": "analysis.backtest",
@@ -51,13 +53,13 @@ _MODULES = {
     "charts": "charts",
     "errors": "errors",
     "export": "export",
-    "flags": "analysis.flags",
-    "migration": "analysis.migration",
+    "flags": "analysis.portfolio.flags",
+    "migration": "analysis.portfolio.migration",
     "monitoring": "analysis.monitoring",
     "portfolio": "analysis.portfolio",
     "quality": "analysis.quality",
-    "ratios": "analysis.ratios",
-    "scale": "scale",
+    "ratios": "analysis.portfolio.ratios",
+    "scale": "ingest.spark",
     "tables": "tables",
     "validation": "analysis.validation",
 }

@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 
 PRODUCTS = ("bank", "financial", "doc", "esg", "manager", "other")
 RISK_CLASSES = (1, 2, 3, 4, 5)
+SEVERITIES = ("high", "medium", "low")
 CLASS_LETTERS = {1: "A", 2: "B", 3: "C", 4: "D", 5: "E"}  # assumed: A..E = 1..5; for display only
 MINIMUM_DATA_SANITY_PCT = 70  # documented: below it a bank report has no rating
 

@@ -121,7 +121,7 @@ def prepare(companies: int, work: Path) -> None:
     archive.mkdir()
     for report_id in sandbox.economy.report_ids():
         (archive / f"{report_id}.json").write_bytes(sandbox.economy.report_body(report_id))
-    from xray_analytics.sandbox.reports import encode
+    from xray_analytics.sandbox.payloads.reports import encode
 
     for request_id in sandbox.economy.request_owners:
         (archive / f"{request_id}.json").write_bytes(encode({"request": sandbox.economy.request(request_id)}))

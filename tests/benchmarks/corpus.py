@@ -20,7 +20,7 @@ def newest_of_each_company(corpus: Path | None, companies: int, folder: Path) ->
     """A folder with the newest report of each company and product; made once."""
     if folder.exists():
         return folder
-    from xray_analytics.sandbox.reports import Economy
+    from xray_analytics.sandbox.payloads.reports import Economy
 
     chosen: dict[tuple[str, str], tuple[str, str, bytes]] = {}
     if corpus is None:

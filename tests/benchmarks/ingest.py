@@ -44,7 +44,7 @@ def corpus_of(arguments: argparse.Namespace, work: Path) -> Path:
         return Path(arguments.corpus)
     made = work / f"corpus-{arguments.companies}"
     if not made.exists():
-        from xray_analytics.sandbox.reports import Economy
+        from xray_analytics.sandbox.payloads.reports import Economy
 
         economy, staged = Economy(arguments.companies, seed=7, clean=True), made.with_suffix(".part")
         for report_id in economy.report_ids():
@@ -175,7 +175,7 @@ def measure(side: str, corpus: Path, limit: int | None, work: Path) -> int:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    import xray_analytics.fetch  # noqa: F401
+    import xray_analytics.ingest.sync  # noqa: F401
 
     if side == "dlt":
         import dlt  # noqa: F401

@@ -15,8 +15,8 @@ from typing import Any
 
 from xray_analytics import Settings, Store, XRayClient, sync, tables
 from xray_analytics.errors import XRayError
-from xray_analytics.intake import IntakeResult
-from xray_analytics.store.upkeep import CLOCKS
+from xray_analytics.ingest.run import IntakeResult
+from xray_analytics.store.maintenance import CLOCKS
 
 from .server import FaultServer, Reply, Request, reply
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from xray_analytics import Settings, Store, XRayClient, sync
-from xray_analytics.deliveries import drain
+from xray_analytics.api.journal import Journal
 from xray_analytics.errors import ApiError
-from xray_analytics.journal import Journal
+from xray_analytics.ingest.deliveries import drain
 
 from .server import FaultServer, Reply, Request, reply
 from .service import REQUESTS, SOURCES, TOKEN, USER, Service, bank, rating, run

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..errors import ReportError
-from .body import BOM
+from .http.body import BOM
 
 Kind = Literal["request", "report"]
 

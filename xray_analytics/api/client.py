@@ -17,18 +17,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
 
 from ..errors import ApiError, InputError, UnavailableError
-from ..journal import PATIENCE
 from ..settings import Settings, is_id
-from . import opening, parallel, pdf, subscriptions, upload, waiting
+from . import parallel, pdf, requests, upload, waiting, webhook_settings
 from .answer import Answer, Kind, elements_of, id_of
-from .body import is_json
-from .failure import http_date
-from .transport import Response, Transport
+from .http.body import is_json
+from .http.failure import http_date
+from .http.transport import Response, Transport
+from .journal import PATIENCE
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from ..journal import Journal
+    from .journal import Journal
     from .notes import Notes
     from .storage import Progress
 
@@ -127,14 +127,14 @@ class XRayClient:
         ApiError
             The service refused. Code ``unknown_outcome`` (an `UnavailableError`): nobody knows whether it was created.
         """
-        body: dict[str, Any] = {"code": opening.company_code(code_id, code_type)}
+        body: dict[str, Any] = {"code": requests.company_code(code_id, code_type)}
         if creator is not None:
             body["creator"] = self._settings.checked_id(creator)
         if business_name is not None:
             body["businessName"] = business_name
         if self._journal is None:
             return self._create(body)
-        return opening.once(self._journal, body, create=self._create, listed=self.list_requests)
+        return requests.once(self._journal, body, create=self._create, listed=self.list_requests)
 
     def update_notes(self, request_id: str, notes: Notes) -> Answer:
         """Replace the notes of a request; the request as the service shows it afterwards.
@@ -208,17 +208,17 @@ class XRayClient:
         wait = waiting.wait_for_report
         return wait(self, request_id, product=product, timeout=timeout, known=known, sleep=self._sleep, now=self._now)
 
-    def list_webhooks(self) -> list[subscriptions.Webhook]:
+    def list_webhooks(self) -> list[webhook_settings.Webhook]:
         """The webhook settings of the organization ``settings.business_id``, keys included."""
-        return subscriptions.list_webhooks(self._transport, self._settings)
+        return webhook_settings.list_webhooks(self._transport, self._settings)
 
-    def add_webhook(self, url: str, *, events: Sequence[str] = ("new_report",)) -> subscriptions.Webhook:
+    def add_webhook(self, url: str, *, events: Sequence[str] = ("new_report",)) -> webhook_settings.Webhook:
         """Have `url` called on these events, and read back what was set; see `subscriptions`."""
-        return subscriptions.add_webhook(self._transport, self._settings, url, events=events)
+        return webhook_settings.add_webhook(self._transport, self._settings, url, events=events)
 
     def remove_webhook(self, url: str) -> None:
         """Have `url` called no more; see `subscriptions`."""
-        subscriptions.remove_webhook(self._transport, self._settings, url)
+        webhook_settings.remove_webhook(self._transport, self._settings, url)
 
     def get_request(self, request_id: str) -> Answer:
         """One request.

@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import ApiError, PermissionDenied
 from ..settings import Settings
-from .transport import Transport
+from .http.transport import Transport
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TAIL = 1024  # the end marker stands within so many bytes of the end, as readers accept it

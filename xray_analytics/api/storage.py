@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from ..errors import UnavailableError, UploadError
 from ..settings import LOOPBACK_HOSTS, Settings
-from .failure import Failure
-from .transport import FOREIGN, new_session, read_body, translated
-from .watchdog import Watchdog
+from .http.deadline import Watchdog
+from .http.failure import Failure
+from .http.transport import FOREIGN, new_session, read_body, translated
 
 _CHUNK = 65_536
 _ANSWER_CAP = 65_536

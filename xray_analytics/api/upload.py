@@ -26,8 +26,8 @@ from .answer import object_of
 from .storage import Metered, Progress, Receipt, Storage, check_host
 
 if TYPE_CHECKING:
-    from ..journal import Intent, Journal
-    from .transport import Transport
+    from .http.transport import Transport
+    from .journal import Intent, Journal
 
 # Documented, and which periods each may have; "year" of a bank statement is named on one page and missing on another.
 NAMES = ("certified_financial_statement", "bank_statement", "interim_financial_statement", "other")

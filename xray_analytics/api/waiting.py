@@ -26,9 +26,9 @@ from ..errors import (
     SilentServiceError,
     UnavailableError,
 )
-from ..journal import PATIENCE, Journal, Wait
 from .answer import Answer
-from .opening import created_at
+from .journal import PATIENCE, Journal, Wait
+from .requests import created_at
 
 if TYPE_CHECKING:
     from .client import XRayClient

@@ -30,8 +30,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import InputError, StoreError, WebhookError
-from ..journal import Journal
 from ..settings import DEFAULT_ID_PATTERN, LOOPBACK_HOSTS, WebhookSettings, is_id
+from .journal import Journal
 from .signature import is_authentic
 
 MAX_BYTES = 16_384

@@ -40,11 +40,11 @@ from .canvas import (
     to_svg,
     words,
 )  # fmt: skip
+from .cashflow import plot_daily_balances, plot_sensitivity
 from .company import plot_balance_calendar, plot_class_history, plot_monthly_flows
-from .criteria import plot_criterion_prevalence, plot_ratio_quantiles
-from .flows import plot_daily_balances, plot_sensitivity
-from .moves import plot_class_agreement, plot_migration_matrix, plot_movement
-from .shares import plot_concentration, plot_counterparty_concentration
+from .concentration import plot_concentration, plot_counterparty_concentration
+from .flags import plot_criterion_prevalence, plot_ratio_quantiles
+from .migration import plot_class_agreement, plot_migration_matrix, plot_movement
 from .validation import plot_calibration, plot_cap, plot_default_rates, plot_psi, plot_roc, plot_vintage_curves
 
 __all__ = [

@@ -109,8 +109,8 @@ def _dates(first: str | None, last: str | None, every: Any, dates: str | None, s
 
 
 def _report_export(made: Backtest, out: Path, as_json: bool) -> None:
-    from .. import terminal
     from ..analysis.backtest import default_rates
+    from . import terminal
 
     rates = default_rates(made.observations)
     rates["excluded_because"] = rates["excluded_because"].fillna("(used)")

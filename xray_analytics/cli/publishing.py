@@ -24,7 +24,7 @@ def publish(
 
     Example: xray publish s3://risk-lake/xray
     """
-    from .. import terminal
+    from . import terminal
 
     with terminal.progress() as progress:
         done = existing_store(store).publish(url, raw=raw, prune=prune, progress=progress)

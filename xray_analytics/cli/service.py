@@ -81,7 +81,7 @@ def request_list(as_json: JsonOption = False) -> None:
     Example: xray request list --json
     """
     from ..api.client import XRayClient
-    from ..api.opening import created_at
+    from ..api.requests import created_at
 
     with XRayClient(service_settings()) as client:
         found = client.list_requests()
@@ -152,7 +152,7 @@ def upload(
     """
     from dataclasses import asdict
 
-    from .. import terminal
+    from . import terminal
 
     with _service(store) as client, terminal.progress() as bars:
         done = client.upload(
@@ -202,7 +202,7 @@ def pdf(
 def _service(store: Path) -> Iterator[XRayClient]:
     """A client that remembers in the store's journal what it was about to create."""
     from ..api.client import XRayClient
-    from ..journal import Journal
+    from ..api.journal import Journal
 
     settings = service_settings()
     with Journal(journal_path(store)) as journal, XRayClient(settings, journal=journal) as client:
@@ -250,7 +250,7 @@ def _flat(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _table(rows: list[dict[str, Any]], title: str) -> None:
     import pandas as pd
 
-    from .. import terminal
+    from . import terminal
 
     terminal.show(pd.DataFrame(rows), title=title, max_rows=1000)
 

@@ -24,7 +24,7 @@ from .options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..report.validation import Validation
+    from ..report.validation.results import Validation
 
 
 @app.command()
@@ -73,7 +73,7 @@ def validate(
 
 
 def _outcomes(path: Path) -> pd.DataFrame:
-    from .. import lender
+    from ..ingest import lender
     from ..tables import OUTCOMES
 
     return OUTCOMES.to_pandas(lender.read_rows(path, OUTCOMES))
@@ -95,7 +95,7 @@ def _facts(found: Validation) -> dict[str, object]:
 
 
 def _show(found: Validation) -> None:
-    from .. import terminal
+    from . import terminal
 
     terms, sample, few = found.terms, found.cohorts, found.too_few
     rows = found.verdict_table[["question", "verdict", "shown"]]

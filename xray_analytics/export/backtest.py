@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from .. import lender, tables
+from .. import tables
 from ..analysis import backtest
 from ..errors import InputError
+from ..ingest import lender
 from ..schema import Column
 from . import package
 from .formats import WRITERS, Content, stata_names, to_csv

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import InputError
 from ..settings import Secret, Settings
 from . import lender
-from .manners import Manners
-from .reports import Economy
+from .payloads.reports import Economy
+from .service.behaviour import Manners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -106,7 +106,7 @@ class Sandbox:
         if self._process is not None:
             raise InputError("this sandbox runs already; stop it, or make another one")
         process = subprocess.Popen(
-            [sys.executable, "-m", "xray_analytics.sandbox.server"],
+            [sys.executable, "-m", "xray_analytics.sandbox.service.server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -135,7 +135,7 @@ class Sandbox:
         InputError
             The port is taken.
         """
-        from .server import create_app, serve  # noqa: PLC0415 - the web server is needed here only
+        from .service.server import create_app, serve  # noqa: PLC0415 - the web server is needed here only
 
         def ready(port: int) -> None:
             self.url = f"http://127.0.0.1:{port}"

@@ -13,9 +13,9 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from .companies import Company, Spell, Timeline
-from .financial import accounts, class_of, default_probability
-from .truths import EarlyRepayments, Renewals
+from .economy.companies import Company, Spell, Timeline
+from .economy.phenomena import EarlyRepayments, Renewals
+from .payloads.financial import accounts, class_of, default_probability
 
 COMPANY_COLUMNS = (
     "company_id", "company_name", "sector_code", "size_class", "region", "group_id", "is_natural_person",

@@ -26,17 +26,17 @@ import pyarrow as pa
 
 from .. import engine, tables
 from ..errors import InputError, StoreError
-from . import commits, documents, manifests, raw, snapshot, tombstones, upkeep
+from . import commits, documents, maintenance, manifests, raw, snapshot, tombstones
 from .commits import Writer
+from .maintenance import Finding
 from .manifests import Manifest
 from .raw import RawBody
 from .snapshot import Snapshot
 from .tombstones import Tombstones
-from .upkeep import Finding
 from .visibility import Clock, moment
 
 if TYPE_CHECKING:
-    from .publishing import Publication
+    from .remote.publish import Publication
 
 __all__ = ["Finding", "Manifest", "RawBody", "Snapshot", "Store", "Tombstones", "Version", "Writer"]
 
@@ -197,11 +197,11 @@ class Store:
 
     def content_digest(self, *, clocks: bool = False) -> str:
         """SHA-256 of what the store says; see `upkeep.content_digest`."""
-        return upkeep.content_digest(self._root, self.head, self._connect(), clocks=clocks)
+        return maintenance.content_digest(self._root, self.head, self._connect(), clocks=clocks)
 
     def verify(self) -> list[Finding]:
         """Everything that is damaged or missing; see `upkeep.verify`."""
-        return upkeep.verify(self._root, self._connect())
+        return maintenance.verify(self._root, self._connect())
 
     def tombstones(self) -> Tombstones:
         """The ids of what was forgotten, as keyed hashes: ``id in store.tombstones()``."""
@@ -213,15 +213,15 @@ class Store:
 
         Worth it after many small commits: 1,000 parts of a table cost a question about a second.
         """
-        return upkeep.compact(self._root, max_parts)
+        return maintenance.compact(self._root, max_parts)
 
     def crowded(self, max_parts: int = 64) -> dict[str, int]:
         """The tables that `compact` would merge, and how many files each has."""
-        return upkeep.crowded(self.head, max_parts)
+        return maintenance.crowded(self.head, max_parts)
 
     def gc(self, *, grace: timedelta = timedelta(days=7), dry_run: bool = False) -> list[str]:
         """Remove parts that none of the kept manifests names; see `upkeep.gc`."""
-        return upkeep.gc(self._root, grace, dry_run=dry_run)
+        return maintenance.gc(self._root, grace, dry_run=dry_run)
 
     def publish(
         self,
@@ -264,8 +264,8 @@ class Store:
         Traceback (most recent call last):
         xray_analytics.errors.StoreError: no store at data/nowhere; `xray sync` or `xray demo` makes one
         """
-        from .places import place  # noqa: PLC0415 - only here are pyarrow's file systems needed
-        from .publishing import publish  # noqa: PLC0415
+        from .remote.filesystem import place  # noqa: PLC0415 - only here are pyarrow's file systems needed
+        from .remote.publish import publish  # noqa: PLC0415
 
         return publish(self._root, self._published(), place(url, filesystem), raw=raw, prune=prune, progress=progress)
 

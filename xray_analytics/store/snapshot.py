@@ -21,7 +21,7 @@ from .. import engine as engines
 from .. import tables
 from ..errors import InputError, StoreError
 from ..schema import Money, Table
-from . import difference, history, parts
+from . import diff, history, parts
 from .manifests import Manifest
 from .parts import Part
 from .visibility import Clock, Visibility
@@ -163,10 +163,10 @@ class Snapshot:
         -------
         pandas.DataFrame
             ``report_id``, ``company_id``, ``product``, ``change`` (new, gone, revised, withdrawn), and of a revised
-            report one row for each ``column`` out of `difference.FIGURES` with its value ``before`` and ``after``
+            report one row for each ``column`` out of `diff.FIGURES` with its value ``before`` and ``after``
             (float64; NaN is no value; of ``is_rated`` 1 is yes). Ordered by report and column.
         """
-        return difference.between(self, other)
+        return diff.between(self, other)
 
     def withdrawn(self) -> dict[str, datetime]:
         """Reports that the service no longer has, and since when that was noticed; their rows stay.

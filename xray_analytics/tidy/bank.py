@@ -11,10 +11,10 @@ from ..tables import BANK_FLAG_CRITERIA, MINIMUM_DATA_SANITY_PCT, MOVEMENT_METRI
 from .accounts import Statement, tell_apart
 from .decode import Json, refuse, to_json
 from .drift import Notes, type_name
-from .entries import NAMED, Aliases, Entries, read_entries
-from .members import MONEY_LIMIT, Place, fields_of, read_members, to_mixed
+from .fields import MONEY_LIMIT, Place, fields_of, read_members, to_mixed
 from .months import LONGEST_STATEMENT_DAYS
-from .product import Parts, Product, Row
+from .rows import Parts, Product, Row
+from .transactions import NAMED, Aliases, Entries, read_entries
 
 PARTS = ("movementReport", "summary", "bankFlag", "allTransactions")
 MEMBERS = frozenset((*PARTS, "riskClass", "score"))

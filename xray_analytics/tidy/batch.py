@@ -21,10 +21,10 @@ import pyarrow as pa
 from ..errors import ReportError
 from ..tables import QUARANTINE, RAW, TRANSACTION_ALIASES
 from . import drift
-from .columns import Published, report_tables, request_tables, table_of
+from .arrow_tables import Published, report_tables, request_tables, table_of
 from .drift import Notes
-from .entries import Aliases
-from .objects import SOURCES, Kind, Known, Read, decode, object_id_of, understand
+from .payload import SOURCES, Kind, Known, Read, decode, object_id_of, understand
+from .transactions import Aliases
 
 VersionOf = Callable[[str, str, str], int | None]
 Status = Literal["published", "unchanged", "quarantined"]

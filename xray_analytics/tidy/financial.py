@@ -8,8 +8,8 @@ from ..tables import FINANCIAL_RATIOS, FINANCIAL_REASONS, REPORTS
 from .bank import array, as_object
 from .decode import Json, to_json
 from .drift import Notes
-from .members import Mixed, Place, fields_of, read_members, read_mixed, to_mixed
-from .product import Product, Row
+from .fields import Mixed, Place, fields_of, read_members, read_mixed, to_mixed
+from .rows import Product, Row
 
 PARTS = ("criterias", "reasons")
 _SCALARS = (float, str, bool, type(None))

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..tables import CREDIT_DEBIT_PAIRS, TRANSACTION_ALIASES
 from .batch import Received
-from .entries import COLUMNS, Aliases, compile_aliases
-from .objects import SOURCES, Known, decode_strictly
+from .payload import SOURCES, Known, decode_strictly
+from .transactions import COLUMNS, Aliases, compile_aliases
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..tables import REQUEST_NOTES, REQUESTS
 from .decode import Json, to_json
 from .drift import Notes
-from .members import Place, fields_of, read_members
-from .product import Product
+from .fields import Place, fields_of, read_members
+from .rows import Product
 
 _OPTIONAL = ("businessName", "creator", "status", "stage")
 _REQUEST = fields_of(

@@ -1,0 +1,358 @@
+"""Who moved between risk classes, and how far?
+
+Time is cut into windows of one horizon, counted back from `as_of`. The class of a company in a window is that of its
+newest report made in it; a cohort is everyone seen in one window, followed to the end of the next. Nothing is carried
+forward: who has no newer report by then is *not refreshed*, which says nothing about its risk. Carrying the old class
+on would fill the diagonal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...errors import InputError
+from ...schema import Column, Table
+from ...tables import COMPANY_KEY, REPORTS, RISK_CLASSES
+from .. import frames
+from ..frames import AsOf, Frame
+from .counting import By, Level, at_level, columns_of, newest, with_companies
+from .default_spells import ENDED, ENDINGS, endings
+
+__all__ = ["ENDINGS", "STATES", "TRANSITIONS", "endings", "migration_matrix", "mobility", "transition_table"]
+
+_CLASS_STATES = tuple(str(risk_class) for risk_class in RISK_CLASSES)
+STATES = (*_CLASS_STATES, "unrated", "not_refreshed", *ENDED)
+TRANSITIONS = Table(
+    "transitions",
+    "One row per company and cohort, the result of transition_table.",
+    (
+        COMPANY_KEY,
+        Column("cohort_date", "date", "Day on which the company was in its from-class.", required=True),
+        Column("horizon_date", "date", "Day on which its state was looked up.", required=True),
+        Column("from_class", "int", "1 very good … 5 very bad; null is unrated.", lo=1, hi=5),
+        Column(
+            "to_state", "text", "Class, unrated, not_refreshed, closed or defaulted.", choices=STATES, required=True
+        ),
+        Column("from_report_id", "id", "Report behind the from-class.", required=True),
+        Column("to_report_id", "id", "Report behind the state; null where there is none."),
+    ),
+    ("company_id", "cohort_date"),
+)
+
+
+def transition_table(  # noqa: PLR0913 - the cohorts, what ended them, and what counts as one
+    reports: Frame,
+    *,
+    product: str,
+    as_of: AsOf,
+    horizon_months: int = 12,
+    endings: Frame | None = None,
+    level: Level = "company",
+    companies: Frame | None = None,
+) -> pd.DataFrame:
+    """Each company of each cohort: its class, and what had become of it one horizon later.
+
+    Only cohorts whose horizon has passed by `as_of` are there. They do not overlap: the horizons end on `as_of` and
+    every `horizon_months` before it, and a report counts at most once as a start and once as an end. Both ends see
+    what was available by then.
+
+    Parameters
+    ----------
+    reports
+        The table `reports`, of a snapshot not earlier than `as_of`.
+    product
+        ``"bank"`` or ``"financial"``.
+    as_of
+        The day on which the last horizon ends.
+    horizon_months
+        Length of a horizon [months].
+    endings
+        The result of `endings`; without it nobody is closed or defaulted, and many who are will be *not refreshed*.
+    level, companies
+        ``"group"``: connected companies count once, as their worst member; needs the table `companies`. Not with
+        `endings`, which are of companies.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `TRANSITIONS`: `company_id`, `cohort_date`, `horizon_date`, `from_class` (null is unrated),
+        `to_state` (of `STATES`: defaulted within the horizon, even if cured by its end; else closed at its end; else
+        the class of the newest report made within it; else unrated; else not_refreshed), `from_report_id`,
+        `to_report_id`. Sorted by cohort and company. ``attrs["base"]``: rows used; companies already defaulted or
+        closed when their cohort starts, and those whose newest report then was older than a horizon (stale), are
+        excluded and counted, once per cohort.
+
+    Raises
+    ------
+    InputError
+        A column is absent or of the wrong type, another product, or a horizon below one month.
+
+    Examples
+    --------
+    >>> day = pd.to_datetime(["2024-03-01", "2025-03-01", "2024-05-01"], utc=True)
+    >>> reports = pd.DataFrame({
+    ...     "report_id": ["a", "b", "c"], "report_version": 1, "company_id": ["732829320", "732829320", "356000000"],
+    ...     "product": "bank", "created_at": day, "available_at": day, "is_backfilled": False,
+    ...     "bank_risk_class": [2, 3, 1],
+    ... })
+    >>> table = transition_table(reports, product="bank", as_of="2025-12-31")
+    >>> table[["company_id", "from_class", "to_state"]].values.tolist()
+    [['356000000', 1, 'not_refreshed'], ['732829320', 2, '3']]
+    """
+    frames.class_column(product)
+    if horizon_months < 1:
+        raise InputError(f"horizon_months is {horizon_months}; give at least one month")
+    if level == "group" and endings is not None:
+        raise InputError("level='group' and endings do not go together: closed and defaulted are said of companies")
+    seen = frames.newest_reports(reports, product=product, as_of=as_of)
+    spells = frames.typed(pd.DataFrame(), ENDINGS)
+    if endings is not None:
+        spells = frames.collect(frames.scan(endings, ENDINGS, ENDINGS.names), ENDINGS)
+    edges = _edges(_first_day(reports, product), as_of, horizon_months)
+    counted: dict[str, Any] = {"level": level, "companies": companies}
+    windows = [_window(reports, product, *window, **counted) for window in pairwise(edges)]
+    cohorts = [_cohort(before, after, spells) for before, after in pairwise(windows)]
+    empty = frames.typed(pd.DataFrame(), TRANSITIONS)
+    table = pd.concat([empty, *(part for part, _ in cohorts)]).sort_values(
+        ["cohort_date", "company_id"], ignore_index=True
+    )
+    result = frames.typed(table, TRANSITIONS)
+    reasons = ("stale", "already_defaulted", "already_closed")
+    excluded = {reason: sum(counts[reason] for _, counts in cohorts) for reason in reasons}
+    filters = {"product": product, "horizon_months": horizon_months, "endings": endings is not None, **at_level(level)}
+    result.attrs["base"] = frames.base(len(result), seen, excluded=excluded, as_of=as_of, filters=filters)
+    return result
+
+
+def migration_matrix(  # noqa: PLR0913 - as transition_table
+    reports: Frame,
+    *,
+    product: str,
+    as_of: AsOf,
+    horizon_months: int = 12,
+    endings: Frame | None = None,
+    by: By = None,
+    level: Level = "company",
+    companies: Frame | None = None,
+) -> pd.DataFrame:
+    """How many companies of each class were in which state one horizon later, over all cohorts of `transition_table`.
+
+    Parameters
+    ----------
+    reports, product, as_of, horizon_months, endings, level
+        As in `transition_table`.
+    by
+        Columns of `reports`, or of `companies`, to split by, as of the report behind the from-class; a missing value
+        is a group of its own.
+    companies
+        The table `companies`, needed for its columns in `by` and for the groups.
+
+    Returns
+    -------
+    DataFrame
+        `by…`, `from_class` (1 very good … 5 very bad, then null for unrated), `to_state` (1–5, unrated, not_refreshed,
+        and with `endings` closed and defaulted; all present, in that order), `n` (companies, once per cohort),
+        `share_ratio` (0–1, of the from-class; null where it is empty). The base is that of `transition_table`.
+
+    Raises
+    ------
+    InputError
+        As `transition_table`.
+
+    Examples
+    --------
+    >>> from xray_analytics import tables
+    >>> migration_matrix(tables.REPORTS.empty(), product="bank", as_of="2025-12-31")["n"].sum()
+    np.int64(0)
+    """
+    groups = columns_of(by)
+    moves = transition_table(
+        reports, product=product, as_of=as_of, horizon_months=horizon_months, endings=endings, level=level,
+        companies=companies,
+    )  # fmt: skip
+    base = moves.attrs["base"]
+    if not groups:
+        table = _counted(moves, groups, endings is not None)
+    else:
+        known = frames.newest_reports(with_companies(reports, companies, groups), groups, product=product, as_of=as_of)
+        known = known.rename(columns={"report_id": "from_report_id"})[["from_report_id", *groups]]
+        split = moves.merge(known, on="from_report_id", how="left")
+        tables = [_counted(rows, groups, endings is not None) for _, rows in split.groupby(groups, dropna=False)]
+        table = pd.concat(tables or [_counted(split, groups, endings is not None).head(0)], ignore_index=True)
+        base = base | {"filters": base["filters"] | {"by": groups}}
+    table.attrs["base"] = base
+    return table
+
+
+def _counted(moves: pd.DataFrame, groups: list[str], with_endings: bool) -> pd.DataFrame:
+    """The matrix of some moves, with the columns of the group that they all share."""
+    states = [state for state in STATES if with_endings or state not in ENDED]
+    origins = [*RISK_CLASSES, 0]
+    grid = pd.MultiIndex.from_product([origins, states], names=["from_class", "to_state"])
+    counts = moves.assign(from_class=moves["from_class"].fillna(0)).groupby(["from_class", "to_state"]).size()
+    table = counts.reindex(grid, fill_value=0).rename("n").reset_index()
+    total = table.groupby("from_class")["n"].transform("sum")
+    table["share_ratio"] = (table["n"] / total.where(total > 0)).astype("float64")
+    table["from_class"] = table["from_class"].astype("Int64").mask(lambda origin: origin == 0)
+    table = table.astype({"to_state": "string", "n": "int64"})
+    for name in reversed(groups):
+        value = moves[name].iloc[0] if len(moves) else None
+        table.insert(0, name, pd.Series([value] * len(table), dtype=moves[name].dtype))
+    return table
+
+
+def mobility(matrix: pd.DataFrame) -> pd.DataFrame:
+    """How much a migration matrix moves, on the classes alone: only companies rated at both ends count.
+
+    Parameters
+    ----------
+    matrix
+        The result of `migration_matrix`, or any frame of `from_class`, `to_state` and `n`. The scale runs from 1 to
+        the largest class in it.
+
+    Returns
+    -------
+    DataFrame
+        `figure`, `value` (float64), `n` (companies it rests on), one row each: ``downgrade_share`` and
+        ``upgrade_share`` (0–1, of those rated at both ends); ``upper_bandwidth`` (downgrades) and ``lower_bandwidth``
+        (upgrades): the classes moved over the classes that the movers could have moved at most, 0–1, n the movers;
+        ``trace_index`` (0 nobody moves, 1 the class tells nothing of the next; null unless every class had a
+        company). Null where there is nothing to divide by.
+
+    Raises
+    ------
+    InputError
+        A column is absent, or a count is negative.
+
+    Notes
+    -----
+    Bandwidths: ECB (2019), "Instructions for reporting the validation results of internal models", 2.5.5.1. Trace
+    index: (K - trace P) / (K - 1), Shorrocks (1978), "The measurement of mobility", Econometrica 46.
+
+    Examples
+    --------
+    >>> counts = [[80, 15, 5], [10, 70, 20], [2, 18, 80]]
+    >>> cells = [(i + 1, str(j + 1), n) for i, row in enumerate(counts) for j, n in enumerate(row)]
+    >>> matrix = pd.DataFrame(cells, columns=["from_class", "to_state", "n"])
+    >>> mobility(matrix).set_index("figure")["value"].round(12).tolist()[2:]
+    [0.75, 0.64, 0.35]
+    """
+    missing = [name for name in ("from_class", "to_state", "n") if name not in matrix]
+    if missing:
+        raise InputError(f"the matrix lacks {', '.join(missing)}; give the result of migration_matrix")
+    if (matrix["n"] < 0).any():
+        raise InputError("the matrix holds negative counts; give the result of migration_matrix")
+    counts = _square(matrix)
+    total, worse, better = (int(part.sum()) for part in (counts, np.triu(counts, 1), np.tril(counts, -1)))
+    rows = [
+        ("downgrade_share", _ratio(worse, total), total),
+        ("upgrade_share", _ratio(better, total), total),
+        ("upper_bandwidth", _bandwidth(np.triu(counts, 1)), worse),
+        ("lower_bandwidth", _bandwidth(np.tril(counts, -1)), better),
+        ("trace_index", _trace_index(counts), total),
+    ]
+    result = pd.DataFrame(rows, columns=pd.Index(["figure", "value", "n"]))
+    result = result.astype({"figure": "string", "value": "float64", "n": "int64"})
+    result.attrs.update(matrix.attrs)
+    return result
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The companies whose newest report by `end` was made after `start`, and the number of those whose was not."""
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    newest: pd.DataFrame  # company_id, report_id, risk_class
+    n_stale: int
+
+
+def _first_day(reports: Frame, product: str) -> pd.Timestamp:
+    """When the first report of the product was made, of any version; null where there is none."""
+    rows = frames.scan(reports, REPORTS, ("product", "created_at", "available_at")).filter(nw.col("product") == product)
+    made = frames.collect(rows.select(nw.coalesce("created_at", "available_at").alias("created_at")), REPORTS)
+    return pd.Timestamp(made["created_at"].min())
+
+
+def _edges(first: pd.Timestamp, as_of: AsOf, horizon_months: int) -> list[pd.Timestamp]:
+    """The edges of the windows, oldest first; the first report is in the first window."""
+    last = pd.Timestamp(frames.instant(as_of)).tz_localize(None)
+    edges = [last]
+    while edges[-1] >= first:
+        edges.append(last - pd.DateOffset(months=horizon_months * len(edges)))
+    return edges[::-1]
+
+
+def _window(reports: Frame, product: str, start: pd.Timestamp, end: pd.Timestamp, **counted: Any) -> _Window:
+    column = frames.class_column(product)
+    found, _ = newest(reports, [column], product=product, as_of=end, **counted)
+    fresh = found[found["created_at"] > start]
+    table = fresh[["company_id", "report_id", column]].set_axis(["company_id", "report_id", "risk_class"], axis=1)
+    return _Window(start, end, table, len(found) - len(fresh))
+
+
+def _cohort(before: _Window, after: _Window, spells: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Everyone seen in one window with the state at the end of the next, and how many were left out for what."""
+    company = before.newest["company_id"]
+    gone = _ended(spells, before.end, before.end)
+    in_default, is_closed = (company.isin(gone[state]) for state in ("defaulted", "closed"))
+    start = before.newest[~in_default & ~is_closed]
+    moves = start.merge(after.newest, on="company_id", how="left", suffixes=("_from", "_to"))
+    state = (
+        moves["risk_class_to"].astype("string").fillna("unrated").where(moves["report_id_to"].notna(), "not_refreshed")
+    )
+    for name, companies in _ended(spells, before.end, after.end).items():
+        state = state.mask(moves["company_id"].isin(companies), name)
+    names = {"risk_class_from": "from_class", "report_id_from": "from_report_id", "report_id_to": "to_report_id"}
+    days = {"cohort_date": before.end.normalize(), "horizon_date": after.end.normalize()}
+    counts = {
+        "stale": before.n_stale,
+        "already_defaulted": int(in_default.sum()),
+        "already_closed": int((is_closed & ~in_default).sum()),
+    }
+    return moves.rename(columns=names).assign(to_state=state, **days), counts
+
+
+def _ended(spells: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> dict[str, pd.Series[Any]]:
+    """Companies closed at `end`, and those in default at `end` or since a day after `start`."""
+    first, last = start.normalize(), end.normalize()
+    current = (spells["from_date"] <= last) & ~(spells["until_date"] <= last)
+    begun = (spells["from_date"] > first) & (spells["from_date"] <= last)
+    is_default = spells["state"] == "defaulted"
+    hit = {"closed": current & ~is_default, "defaulted": (current | begun) & is_default}
+    return {state: spells.loc[rows, "company_id"] for state, rows in hit.items()}
+
+
+def _square(matrix: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """The counts of companies rated at both ends, from the best class to the worst."""
+    rated = matrix[matrix["from_class"].notna() & matrix["to_state"].isin(list(_CLASS_STATES))]
+    origin, state = rated["from_class"].to_numpy("int64"), rated["to_state"].astype("int64").to_numpy()
+    size = int(max(origin.max(initial=1), state.max(initial=1)))
+    counts = np.zeros((size, size), np.int64)
+    np.add.at(counts, (origin - 1, state - 1), rated["n"].to_numpy("int64"))
+    return counts
+
+
+def _bandwidth(moves: npt.NDArray[np.int64]) -> float | None:
+    """Classes moved over the most that the movers of each row could have moved."""
+    place = np.arange(len(moves))
+    furthest = np.maximum(place, len(moves) - 1 - place)
+    return _ratio((np.abs(np.subtract.outer(place, place)) * moves).sum(), (furthest * moves.sum(axis=1)).sum())
+
+
+def _trace_index(counts: npt.NDArray[np.int64]) -> float | None:
+    rows = counts.sum(axis=1)
+    if len(rows) < 2 or (rows == 0).any():
+        return None
+    return float((len(rows) - (np.diag(counts) / rows).sum()) / (len(rows) - 1))
+
+
+def _ratio(top: Any, bottom: Any) -> float | None:
+    return float(top / bottom) if bottom else None

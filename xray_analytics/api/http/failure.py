@@ -1,0 +1,162 @@
+"""What an answer other than 200 means: which error, worded how, and whether another try may help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ...errors import (
+    ApiError,
+    AuthenticationError,
+    IncompleteBody,
+    NotFoundError,
+    PermissionDenied,
+    RateLimitError,
+    RedirectRefused,
+    SilentServiceError,
+    UnavailableError,
+)
+from ...settings import Settings
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_KINDS: dict[int, type[ApiError]] = dict.fromkeys(RETRIED, UnavailableError) | {
+    401: AuthenticationError,
+    403: PermissionDenied,
+    404: NotFoundError,
+    410: NotFoundError,
+    429: RateLimitError,
+}
+_ADVICE: dict[type[ApiError], str] = {
+    AuthenticationError: "the headers userId, sessionToken and October-Version were not accepted: "
+    "check XRAY_USER_ID, XRAY_SESSION_TOKEN and XRAY_API_VERSION",
+    PermissionDenied: "ask an administrator of your organization for the right to do that",
+    NotFoundError: "check the id, and that it belongs to your organization",
+    RateLimitError: "run the same command again later, it resumes where it stopped; lower requests_per_second and "
+    "workers in the settings if that recurs",
+    UnavailableError: "check the network and run it again later",
+    SilentServiceError: "the run stops here and keeps what it fetched: run the same command again later, it resumes; "
+    "or raise read_timeout and lower workers in the settings",
+    IncompleteBody: "run it again later, and tell the vendor if it stays",
+    RedirectRefused: "set base_url to the address of the service itself",
+    ApiError: "check base_url and the API version, or ask the vendor",
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one attempt brought no answer.
+
+    A value and not an exception, because an exception raised inside the HTTP library would carry frames in which the
+    token stands in clear.
+    `retry` says that another try may help, not before `wait` seconds; `code` and `advice` replace those of `kind`.
+    `is_silence` says that an answer did not come in time.
+    """
+
+    kind: type[ApiError]
+    problem: str
+    status: int | None = None
+    retry: bool = False
+    wait: float = 0.0
+    code: str | None = None
+    advice: str | None = None
+    is_silence: bool = False
+
+    def error(self, host: str, path: str, attempts: int, *, method: str = "GET") -> ApiError:
+        """The error to raise for a call of `path` after so many attempts."""
+        tries = f" (attempt {attempts})" if attempts > 1 else ""
+        wait = f", which asks to wait {self.wait:.0f} s" if self.wait else ""
+        error = self.kind(
+            f"{method} {path} at {host}: {self.problem}{wait}{tries}; {self.advice or _ADVICE[self.kind]}",
+            status=self.status,
+            method=method,
+            path=path,
+            attempts=attempts,
+        )
+        error.code = self.code or error.code
+        return error
+
+
+def unknown_outcome(failure: Failure, advice: str) -> Failure:
+    """What is left to say of a POST that may have reached the service before `failure`; `advice` says what to do."""
+    return Failure(
+        UnavailableError,
+        f"{failure.problem}, so that nobody knows whether it was done",
+        failure.status,
+        code="unknown_outcome",
+        advice=f"it was not repeated: {advice}",
+    )
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, settings: Settings) -> Failure:
+    """What a `status` other than 200 means; shows a short code of the `body`, never the body."""
+    if 300 <= status < 400:
+        target = plain(_host_of(headers.get("Location", "")), settings)
+        return Failure(RedirectRefused, f"answered {status}, a redirect to {target}, never followed", status)
+    words = plain(_words(body), settings)
+    retry = status in RETRIED
+    return Failure(
+        _KINDS.get(status, ApiError),
+        f"answered {status}" + (f" '{words}'" if words else ""),
+        status,
+        retry,
+        wait=retry_after(headers.get("Retry-After"), headers.get("Date")) if retry else 0.0,
+    )
+
+
+def retry_after(value: str | None, date: str | None) -> float:
+    """The seconds a ``Retry-After`` asks for, 0 if it is absent, past or malformed.
+
+    An HTTP date counts from the service's own `date` header where there is one, so that our clock may be wrong.
+
+    Examples
+    --------
+    >>> retry_after("120", None), retry_after("soon", None)
+    (120.0, 0.0)
+    >>> retry_after("Wed, 21 Oct 2026 07:28:30 GMT", "Wed, 21 Oct 2026 07:28:00 GMT")
+    30.0
+    """
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", value or "", re.ASCII):
+        return float(value or "")
+    until, now = http_date(value), http_date(date) or datetime.now(UTC)
+    return max((until - now).total_seconds(), 0.0) if until else 0.0
+
+
+def http_date(value: str | None) -> datetime | None:
+    """An HTTP date as a UTC instant, None if there is none or it is malformed."""
+    try:
+        date = parsedate_to_datetime(value or "")
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def plain(text: str, settings: Settings) -> str:
+    """At most 80 printable ASCII characters of a `text` that the service sent, without the secrets."""
+    for secret in (settings.session_token, settings.user_id):
+        text = re.sub(re.escape(secret.reveal()), "***", text, flags=re.IGNORECASE)
+    return re.sub(r"[^\x20-\x7e]", "?", text)[:80]
+
+
+def _host_of(location: str) -> str:
+    try:
+        return urlsplit(location).hostname or "the same host"
+    except ValueError:
+        return "a malformed address"
+
+
+def _words(body: bytes) -> str:
+    """The `error` code, or the field names of `errors`: assumed, by analogy with an older API of the vendor."""
+    try:
+        content = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    if not isinstance(content, dict):
+        return ""
+    code, names = content.get("error"), content.get("errors")
+    return code if isinstance(code, str) else ", ".join(names) if isinstance(names, dict) else ""

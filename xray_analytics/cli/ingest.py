@@ -1,0 +1,213 @@
+"""Bringing data in: demo, sandbox, sync, import, attach, inspect."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import (
+    DEFAULT_STORE,
+    JsonOption,
+    StoreOption,
+    app,
+    day,
+    file_settings,
+    journal_path,
+    open_store,
+    print_json,
+    service_settings,
+)
+
+if TYPE_CHECKING:
+    from ..ingest.run import IntakeResult
+    from ..sandbox import Sandbox
+
+
+ProcessesOption = Annotated[
+    int, typer.Option(min=1, max=64, help="Tidy in so many processes beside this one; worth it from 1,000 reports.")
+]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the store and the report.")] = Path("data/demo"),
+    companies: Annotated[int, typer.Option(min=1, max=100_000, help="How many fictitious companies.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Which economy: the same seed gives the same bytes.")] = 7,
+) -> None:
+    """Sync the sandbox's fictitious portfolio over real HTTP and look at it.
+
+    Example: xray demo --companies 500
+    """
+    from . import demo as first_five_minutes
+    from . import terminal
+
+    with terminal.progress() as progress:
+        result = first_five_minutes.run(out, companies=companies, seed=seed, progress=progress)
+    terminal.show_totals(result.intake)
+    terminal.show_portfolio(result.portfolio)
+    terminal.say(f"Written: {result.report}, {result.workbook} and {result.sheet}")
+    terminal.say(f"Next: open the first in a browser, or try  xray read reports --store {result.store.path} --limit 5")
+
+
+@app.command()
+def sandbox(
+    companies: Annotated[int, typer.Option(min=1, max=100_000, help="How many fictitious companies.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Which economy.")] = 7,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
+    faults: Annotated[str, typer.Option(help="none, slow, flaky, limited, confused, hostile or down.")] = "none",
+    manner: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="How it plays what is undocumented: report_delay=172800; repeatable."),
+    ] = None,
+) -> None:
+    """Serve a fictitious risk service on this machine until Ctrl-C.
+
+    Example: xray sandbox --companies 50 --manner report_delay=60 --manner deliveries=twice
+    """
+    from ..sandbox import Sandbox
+    from ..sandbox.service.behaviour import Manners
+
+    def announce(served: Sandbox) -> None:
+        settings = served.settings()
+        typer.echo("# All companies are fictitious. Set these in another terminal, then run: xray sync")
+        typer.echo(f"export XRAY_BASE_URL={settings.base_url}")
+        typer.echo(f"export XRAY_USER_ID={settings.user_id.reveal()}")
+        typer.echo(f"export XRAY_SESSION_TOKEN={settings.session_token.reveal()}")
+        typer.echo(f"export XRAY_BUSINESS_ID={settings.business_id}")
+
+    manners = {"faults": faults} | Manners.parsed(manner or ())
+    Sandbox(companies=companies, seed=seed, port=port, **manners).serve_forever(announce)
+
+
+@app.command()
+def sync(
+    store: StoreOption = DEFAULT_STORE,
+    product: Annotated[
+        list[str] | None, typer.Option(help="Only this product (repeatable): bank, financial, …")
+    ] = None,
+    request: Annotated[list[str] | None, typer.Option(help="Only this request (repeatable).")] = None,
+    since: Annotated[str | None, typer.Option(help="Only requests created on this day or later.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Calls under way at once.")] = None,
+    processes: ProcessesOption = 1,
+    full: Annotated[bool, typer.Option("--full", help="List settled requests too.")] = False,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Fetch known reports again.")] = False,
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="Fetch quarantined reports again.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch everything new from the service; a killed sync goes on where it was.
+
+    Example: xray sync --product bank --store data/store
+    """
+    from ..api.client import XRayClient
+    from ..api.journal import Journal
+    from ..ingest import sync
+    from . import terminal
+
+    settings = service_settings(workers)
+    with ExitStack() as stack:
+        queue = journal_path(store)
+        journal = stack.enter_context(Journal(queue)) if queue.exists() else None
+        client, progress = stack.enter_context(XRayClient(settings)), stack.enter_context(terminal.progress())
+        result = sync.sync(
+            client,
+            open_store(store),
+            products=product or None,
+            request_ids=request or None,
+            since=day(since, "--since"),
+            full=full,
+            recheck=recheck,
+            quarantined=quarantined,
+            journal=journal,
+            processes=processes,
+            progress=progress,
+        )
+    _finish(result, as_json)
+
+
+@app.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders of report and request JSON.")],
+    store: StoreOption = DEFAULT_STORE,
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="Try quarantined payloads again.")] = False,
+    processes: ProcessesOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring in report files (.json, .ndjson, .gz, .zst, .zip): no API needed.
+
+    Example: xray import exports/ march.ndjson.gz --processes 4
+    """
+    from ..ingest import sync
+    from . import terminal
+
+    settings = file_settings()
+    with terminal.progress() as progress:
+        result = sync.import_files(
+            paths,
+            open_store(store),
+            sources=settings.get("sources"),
+            aliases=settings.get("transaction_aliases"),
+            quarantined=quarantined,
+            processes=processes,
+            progress=progress,
+        )
+    _finish(result, as_json)
+
+
+@app.command()
+def attach(
+    file: Annotated[Path, typer.Argument(help="CSV, XLSX or Parquet file.")],
+    table: Annotated[str | None, typer.Option("--as", help="companies, loans, exposures or outcomes.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring in the lender's own companies, loans, exposures or outcomes.
+
+    Example: xray attach loans_2025.csv --as loans
+    """
+    from dataclasses import asdict
+
+    from ..ingest import lender
+
+    done = lender.attach(open_store(store), file, table=table)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        typer.echo(
+            f"{done.table}: {done.n_rows:,} rows, {done.n_new:,} of them new, "
+            f"{done.n_forgotten:,} of companies that were erased."
+        )
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A file with one report.")],
+    as_json: JsonOption = False,
+) -> None:
+    """What of one report is recognised, what is not, and the settings line that would map it.
+
+    Example: xray inspect report.json
+    """
+    from dataclasses import asdict
+
+    from ..ingest import files
+    from . import terminal
+
+    inspection = files.inspect_file(file, aliases=file_settings().get("transaction_aliases"))
+    if as_json:
+        print_json(asdict(inspection))
+    else:
+        terminal.show_inspection(inspection)
+
+
+def _finish(result: IntakeResult, as_json: bool) -> None:
+    from . import terminal
+
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        terminal.show_totals(result)
+    if result.is_partial:
+        raise typer.Exit(3)

@@ -1,0 +1,134 @@
+"""Keeping the store whole, small and lawful: verify, compact, rebuild, forget."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .options import DEFAULT_STORE, JsonOption, StoreOption, app, existing_store, journal_path, print_json
+
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option("--settings", envvar="XRAY_SETTINGS", help="Settings file with the sources and transaction aliases."),
+]
+
+
+@app.command()
+def verify(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """Check every digest, row count and control sum; name what is damaged and the command that helps.
+
+    Example: xray verify --store data/store
+    """
+    findings = existing_store(store).verify()
+    if as_json:
+        print_json([asdict(f) for f in findings])
+    else:
+        typer.echo("\n".join(map(str, findings)) or "The store is whole.")
+    if findings:
+        raise typer.Exit(6)
+
+
+@app.command()
+def compact(
+    store: StoreOption = DEFAULT_STORE,
+    max_parts: Annotated[int, typer.Option(min=1, help="Merge where a table has more files than this.")] = 64,
+    grace: Annotated[int, typer.Option(min=0, help="Remove unused files older than this [days].")] = 7,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge small files and remove those that no kept commit names; no answer changes.
+
+    Example: xray compact --dry-run
+    """
+    opened = existing_store(store)
+    merged = opened.crowded(max_parts)
+    if not dry_run:
+        opened.compact(max_parts=max_parts)
+    removed = opened.gc(grace=timedelta(days=grace), dry_run=dry_run)
+    if as_json:
+        print_json({"merged": merged, "removed": removed, "dry_run": dry_run})
+        return
+    would = "would be " if dry_run else ""
+    for name, n_parts in merged.items():
+        typer.echo(f"{name}: {n_parts:,} files {would}merged")
+    typer.echo("\n".join(removed) + f"\n{len(removed):,} files {would}removed" if removed else "Nothing to remove.")
+
+
+@app.command()
+def rebuild(
+    store: StoreOption = DEFAULT_STORE,
+    settings: SettingsOption = None,
+    drop_damaged: Annotated[
+        bool, typer.Option("--drop-damaged", help="Give up damaged files that nothing can restore; try a backup first.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the tables anew from the bytes kept: after an upgrade, new aliases, or damage. Offline.
+
+    Example: xray rebuild --settings xray.toml
+    """
+    from ..ingest import rebuild
+    from . import terminal
+
+    with terminal.progress() as progress:
+        done = rebuild.rebuild(
+            existing_store(store), **_mapping(settings), drop_damaged=drop_damaged, progress=progress
+        )
+    if as_json:
+        print_json(asdict(done))
+    else:
+        typer.echo(f"{done.n_versions:,} versions read again, {done.n_recovered:,} recovered from quarantine.")
+        for name in done.dropped:
+            typer.echo(f"Given up: {name}; `xray sync` fetches what the service still has")
+    if done.n_refused:
+        typer.echo(f"{done.n_refused:,} are not understood any more: `xray read quarantine` names them.", err=True)
+    if done.n_refused or done.dropped:
+        raise typer.Exit(3)
+
+
+@app.command()
+def forget(
+    company: Annotated[str, typer.Option("--company", help="The company's code, such as its SIREN.")],
+    store: StoreOption = DEFAULT_STORE,
+    settings: SettingsOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase a company from every table, document and old file, and keep it from coming back.
+
+    Example: xray forget --company 514673987
+    """
+    from ..api.journal import Journal
+    from ..ingest import erasure
+
+    opened = existing_store(store)
+    if not yes:
+        typer.confirm("All that is known of this company is erased from the store for good. Go on?", abort=True)
+    queue = journal_path(store)
+    with Journal(queue) if queue.exists() else nullcontext() as journal:
+        done = erasure.forget(opened, company, journal=journal, **_mapping(settings))
+    if as_json:
+        print_json(asdict(done))
+        return
+    for name, n_rows in done.rows.items():
+        typer.echo(f"{name}: {n_rows:,} rows erased")
+    typer.echo(
+        f"{done.n_documents:,} documents, {done.n_journal:,} lines of the journal and {done.n_files:,} old files "
+        "removed; 0 rows of the company are left."
+    )
+    if done.n_mentions:
+        typer.echo(f"{done.n_mentions:,} payloads of other companies mention its code; they are theirs, and stay.")
+
+
+def _mapping(settings: Path | None) -> dict[str, Any]:
+    """Sources and aliases of the settings file, as far as it names them."""
+    from ..settings import read_settings_file
+
+    values = read_settings_file(settings)
+    named = {"sources": values.get("sources"), "aliases": values.get("transaction_aliases")}
+    return {name: value for name, value in named.items() if value is not None}

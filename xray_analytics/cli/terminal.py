@@ -1,0 +1,261 @@
+"""How things look on a terminal: frames as aligned tables, progress on stderr, one sentence for an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .. import tables as declared
+from ..analysis import cashflow, portfolio
+from ..errors import InputError
+from ..ingest.run import IntakeResult
+from ..ingest.run import Progress as Report
+from ..report.portfolio.results import Portfolio
+from ..schema import Table as Declared
+from ..tidy.inspection import Inspection
+
+MAX_ROWS = 40
+MAX_COLUMNS = 9
+MAX_ISSUES = 10
+_SHARES = ("_ratio", " share", "like for like")  # endings of columns that are shown as percentages
+
+_ROUND = ("before", "after", "drawn", "total_credit", "total_debit", "net_flow")  # cents are noise beside their size
+_NARROW = 110  # characters; on less the least needed columns of a list give way
+
+
+def console() -> Console:
+    """Standard output; no colour and full width when it is piped."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """A progress bar per stage, on stderr or in the notebook; silent where nobody watches.
+
+    ``with xa.progress() as bars: xa.sync(client, store, progress=bars)``
+    """
+    columns = (TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    out = Console(stderr=True)
+    with Progress(*columns, console=out, disable=not (out.is_jupyter or sys.stderr.isatty())) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+def show(frame: pd.DataFrame, *, title: str, note: str = "", max_rows: int = MAX_ROWS) -> None:
+    """Print a frame: numbers right-aligned, nulls as a dash; what does not fit is cut with a hint."""
+    hidden = list(frame.columns[MAX_COLUMNS:])
+    frame = frame.iloc[:, :MAX_COLUMNS]
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for name, dtype in frame.dtypes.items():
+        is_number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+        is_whole = is_number or pd.api.types.is_datetime64_any_dtype(dtype) or name == "company_id"
+        table.add_column(
+            str(name),
+            justify="right" if is_number else "left",
+            no_wrap=is_whole,
+            overflow="ellipsis" if is_whole else "fold",
+        )
+    for row in frame.head(max_rows).itertuples(index=False):
+        table.add_row(*(cell(value, str(name)) for name, value in zip(frame.columns, row, strict=True)))
+    out = console()
+    out.print(table)
+    if len(frame) > max_rows:
+        out.print(f"… {len(frame) - max_rows:,} more rows; --limit shows more", style="dim")
+    if hidden:
+        out.print(f"… {len(hidden)} more columns; --columns chooses: {', '.join(map(str, hidden))}", style="dim")
+    if note:
+        out.print(note, style="dim")
+    out.print()
+
+
+def cell(value: Any, name: str = "") -> str:
+    """One value as text: ratios as percentages, dates without midnight, control characters made visible."""
+    if isinstance(value, list):
+        return plain(", ".join(map(str, value)))
+    if value is None or pd.isna(value):
+        return "–"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}" if value == value.normalize() else f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return f"{value:.1%}" if name.endswith(_SHARES) else f"{value:,.0f}" if name in _ROUND else f"{value:,.2f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}" if not name.endswith(("_class", "_no", "_version", "commit")) else str(value)
+    return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """Text that cannot steer the terminal: markup escaped, control and direction characters replaced."""
+    return escape(visible(text))
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Text with control and direction characters replaced, but for those to keep."""
+    return "".join(c if c.isprintable() or c in keep else "·" for c in text)
+
+
+def show_totals(result: IntakeResult) -> None:
+    """Print the control totals of a run and its first issues."""
+    out = console()
+    if not result.commits and not result.issues:
+        out.print(f"Nothing new: {result.n_unchanged:,} received and unchanged, {result.n_known:,} more known already.")
+        return
+    out.print(
+        f"{result.n_fetched:,} received = {result.n_published:,} published + {result.n_unchanged:,} unchanged "
+        f"+ {result.n_quarantined:,} quarantined"
+        + (f"; {result.n_failed:,} could not be fetched" if result.n_failed else "")
+        + (f"; {result.n_withdrawn:,} withdrawn" if result.n_withdrawn else "")
+        + f"; {len(result.commits)} commit{'s' * (len(result.commits) != 1)}."
+    )
+    for issue in result.issues[:MAX_ISSUES]:
+        out.print(f"  {plain(issue.subject)} ({plain(issue.code)}) {plain(issue.message)}")
+    if len(result.issues) > MAX_ISSUES:
+        out.print(f"  … {len(result.issues) - MAX_ISSUES} more; `xray read quarantine` lists them.")
+
+
+def show_portfolio(found: Portfolio) -> None:
+    """Print the book: classes, monthly trend, data quality, the ten companies to look at."""
+    edition = found.edition
+    if edition.synthetic:
+        say("[bold]All companies below are fictitious (SYNTHETIC): they were made up by the sandbox.[/bold]")
+    show(_classes(found.reports), title=f"Companies by the risk class of their newest report, as of {edition.as_of}")
+    months = cashflow.portfolio_months(found.flows).tail(6)
+    wanted = ["month", "n_companies", "total_credit", "total_debit", "net_flow", "matched_credit_change_ratio"]
+    show(
+        months[wanted].rename(columns={"matched_credit_change_ratio": "like for like"}),
+        title="Last months, companies with a complete month",
+        note="like for like: change of credits over the companies complete in both months.",
+    )
+    by = found.findings.groupby(["severity", "check"], sort=False, observed=True)
+    show(by.agg(rows=("check", "size"), companies=("company_id", "nunique")).reset_index(), title="Data quality")
+    columns = ["company_id", "company_name", "severity", "n_rules", "reasons"]
+    show(found.review[columns], title="Ten companies to look at", note="Rules and evidence: see the report.")
+    say(f"No verdict on the ratings. {plain(found.no_verdict)}")
+
+
+def show_watch(rows: pd.DataFrame, limit: int | None) -> None:
+    """Print the watch list: worst first, one row per company and rule."""
+    base, out = rows.attrs["base"], console()
+    columns = ["company_id", "company_name", "severity", "rule", "before", "after", "first_seen", "evidence"]
+    if out.width < _NARROW:
+        columns = [name for name in columns if name not in ("company_name", "before", "after")]
+    shown = rows[columns].assign(rule=rows["rule"].str.replace("_", " "))
+    title = f"Watch list as of {base['as_of'][:10]}: {rows['company_id'].nunique():,} of {base['used']:,} companies"
+    unjudged = {name.removesuffix("_not_judged"): n for name, n in base["excluded"].items() if n and "judged" in name}
+    note = "No row is no clean bill."
+    if unjudged:
+        note += " Not judged: " + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in unjudged.items()) + "."
+    show(shown, title=title, note=note, max_rows=limit or MAX_ROWS)
+
+
+def _classes(reports: pd.DataFrame) -> pd.DataFrame:
+    """Classes in rows, products in columns, unrated last."""
+    rows: dict[str, list[Any]] = {}
+    for product in ("bank", "financial"):
+        classes = portfolio.class_distribution(reports, product=product)
+        rows["risk_class"] = ["unrated" if pd.isna(c) else str(c) for c in classes["risk_class"]]
+        rows[f"{product} companies"] = list(classes["n_companies"])
+        rows[f"{product} share"] = list(classes["share_ratio"])
+    return pd.DataFrame(rows)
+
+
+def show_inspection(found: Inspection) -> None:
+    """Print what of a report was recognised, what not, and the settings lines that would map it."""
+    rows = pd.DataFrame(list(found.recognised.items()), columns=pd.Index(["member", "column"]))
+    show(rows, title="Recognised members of a transaction")
+    if found.unrecognised:
+        unknown = pd.DataFrame(list(found.unrecognised.items()), columns=pd.Index(["member", "n_entries"]))
+        show(unknown, title="Not recognised: kept in `extra`")
+        say("To map one, put a line such as this into the settings file (XRAY_SETTINGS):")
+        sys.stdout.write(found.settings_lines)
+
+
+def say(text: str) -> None:
+    """Print one paragraph."""
+    console().print(text, soft_wrap=True)
+
+
+def show_status(facts: Mapping[str, Any]) -> None:
+    """Print what `Store.status` says."""
+    say(f"{plain(facts['store'])}: commit {facts['commit']} of {facts['committed_at']:%Y-%m-%d %H:%M} UTC")
+    rows = pd.DataFrame(list(facts["rows"].items()), columns=pd.Index(["table", "rows"]))
+    show(rows, title="Rows", note=f"{facts['n_bytes'] / 1e6:,.1f} MB in {facts['n_files']:,} files")
+    if facts["last_run"]:
+        show(pd.DataFrame([facts["last_run"]]), title="Last run")
+    if facts["n_quarantined"]:
+        say(f"Payloads in quarantine now: {facts['n_quarantined']:,}; `xray read quarantine` names them.")
+    if facts["n_withdrawn"]:
+        say(f"Reports no longer at the service: {facts['n_withdrawn']:,}; they are kept here.")
+
+
+def show_tables(table: Declared | None) -> None:
+    """Print all tables, or the columns of one."""
+    if table is None:
+        rows = [(t.name, len(t.columns), t.doc) for t in declared.TABLES.values()]
+        show(pd.DataFrame(rows, columns=pd.Index(["table", "columns", "meaning"])), title="Tables")
+        return
+    cells = [(c.name, c.kind, c.unit, c.doc + (" (assumed)" if c.assumed else ""), c.source) for c in table.columns]
+    frame = pd.DataFrame(cells, columns=pd.Index(["column", "kind", "unit", "meaning", "source"]))
+    show(frame, title=f"{table.name}: {table.doc}", note=f"Key: {', '.join(table.key)}")
+
+
+def write_rows(frame: pd.DataFrame, form: str, out: Path | None, *, title: str) -> None:
+    """Rows as a table on screen, or as CSV or JSON to a file or to standard output.
+
+    Raises
+    ------
+    InputError
+        There is no such format, or the file exists already.
+    """
+    if form == "table":
+        show(frame, title=title)
+    elif form == "csv":
+        _emit(frame.to_csv(index=False, lineterminator="\n"), out)
+    elif form == "json":
+        text = frame.to_json(orient="records", date_format="iso", force_ascii=False, default_handler=str)
+        _emit(f"{text}\n", out)
+    else:
+        raise InputError(f"no format {form!r}; there are table, csv, json and parquet")
+
+
+def write_parquet(data: pa.Table, out: Path | None) -> None:
+    """An Arrow table to a new Parquet file.
+
+    Raises
+    ------
+    InputError
+        No file is named, or it exists already.
+    """
+    if out is None:
+        raise InputError("parquet needs a file: --out rows.parquet")
+    buffer = pa.BufferOutputStream()
+    pa.parquet.write_table(data, buffer, compression="zstd")
+    _emit(buffer.getvalue().to_pybytes(), out)
+
+
+def _emit(content: str | bytes, out: Path | None) -> None:
+    if out is None:
+        text = str(content)
+        sys.stdout.write(visible(text, keep="\n") if sys.stdout.isatty() else text)
+        return
+    try:
+        with out.open("xb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}; name another file") from None

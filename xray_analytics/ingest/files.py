@@ -1,0 +1,231 @@
+"""Reports and requests kept as files: what can be read as an archive, and how it is cut into payloads.
+
+A payload is one JSON document: a file of its own (``.json``), a line of NDJSON (``.ndjson``, ``.jsonl``), each of them
+also compressed (``.gz``, ``.zst``) or inside a ``.zip``. What cannot be read is a `Failed`, never an exception, so that
+the rest of the archive goes on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import pyarrow as pa
+
+from .. import tables
+from ..errors import InputError, ReportError
+from ..tidy.batch import Received, tidy
+from ..tidy.decode import KEPT
+from ..tidy.inspection import Inspection, inspect
+from ..tidy.transactions import with_shipped
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DOCUMENT, LINES = (".json",), (".ndjson", ".jsonl")
+COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
+MAX_BODY_BYTES = 64_000_000
+_STEP = 1 << 16
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A payload that never arrived: where it should have come from, and the one sentence that says why."""
+
+    origin: str
+    message: str
+    code: str = "unreadable"
+
+
+def find(paths: Iterable[str | Path]) -> list[Path]:
+    """The files to read, in a fixed order: files as named, folders with all report files below them.
+
+    Raises
+    ------
+    InputError
+        A path does not exist, or a folder holds no report file.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        below = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and _is_known(p.name))
+        if not path.exists():
+            raise InputError(f"{path} does not exist; name files or folders of report JSON")
+        if not below:
+            raise InputError(
+                f"{path} holds no report files; looked for .json, .ndjson, .jsonl (also .gz, .zst) and .zip"
+            )
+        files += below
+    return list(dict.fromkeys(files))
+
+
+def payloads(
+    files: Iterable[Path], *, fetched_at: datetime, max_bytes: int = MAX_BODY_BYTES
+) -> Iterator[Received | Failed]:
+    """Every payload in the files, in order; ``origin`` is the file, with the member or line after a colon."""
+    for path in files:
+        try:
+            # a document is read in one step, without a buffer between
+            with path.open("rb", buffering=0 if path.name.lower().endswith(DOCUMENT) else -1) as stream:
+                for origin, body in _bodies(path.name, str(path), stream, max_bytes):
+                    yield Received(body, fetched_at, origin)
+        except _UNREADABLE as error:
+            yield Failed(str(path), _why(path, error))
+
+
+def read_report(path: str | Path, *, fetched_at: datetime | None = None) -> dict[str, pd.DataFrame]:
+    """The tables of one report file, without a store: table name -> frame, for every table of a report.
+
+    Parameters
+    ----------
+    path
+        A file with one payload: ``{"report": {...}}`` or a bare report, plain or compressed.
+    fetched_at
+        When the bytes were received [UTC]; default the file's modification time.
+
+    Raises
+    ------
+    InputError
+        The file does not exist, cannot be read, or holds more than one payload.
+    ReportError
+        The report is not as documented; the message names the JSON path.
+    """
+    tidied = tidy([_only(path, fetched_at)])
+    error = tidied.outcomes[0].error
+    if error is not None:
+        raise _in_file(path, error)
+    return {t.name: t.to_pandas(tidied.tables[t.name]) for t in (*tables.REPORT_TABLES, *tables.REQUEST_TABLES)}
+
+
+def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | None = None) -> Inspection:
+    """What of one report file's transactions is recognised, and the settings lines that would map the rest.
+
+    Raises
+    ------
+    InputError
+        As in `read_report`.
+    ReportError
+        The file cannot be decoded.
+    """
+    try:
+        return inspect([_only(path)], aliases=with_shipped(aliases))
+    except ReportError as error:
+        said = _in_file(path, error)
+    raise said  # out here, as its context would carry frames that hold the report
+
+
+def _only(path: str | Path, fetched_at: datetime | None = None) -> Received:
+    file = find([path])[0]
+    found = list(payloads([file], fetched_at=fetched_at or datetime.fromtimestamp(file.stat().st_mtime, UTC)))
+    if len(found) != 1:
+        raise InputError(f"{path} holds {len(found)} payloads; `xray import` takes many, this takes one")
+    if isinstance(found[0], Failed):
+        raise InputError(found[0].message)
+    return found[0]
+
+
+def _in_file(path: str | Path, error: ReportError) -> ReportError:
+    """The error of a payload that is kept nowhere but in its file."""
+    problem = str(error).removesuffix(KEPT)
+    return ReportError(f"{path}: {problem}", code=error.code, json_path=error.json_path, report_id=error.report_id)
+
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    pa.ArrowException,
+    ReportError,
+)
+
+
+def _is_known(name: str) -> bool:
+    stem, dot, last = name.lower().rpartition(".")
+    if f".{last}" in COMPRESSION:
+        last = stem.rpartition(".")[2]
+    return bool(dot) and f".{last}" in (*DOCUMENT, *LINES, ".zip")
+
+
+def _bodies(name: str, origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, bytes]]:
+    stem, _, last = name.lower().rpartition(".")
+    if last == "zip":
+        yield from _zip_members(origin, stream, limit)
+    elif f".{last}" in COMPRESSION:
+        with pa.CompressedInputStream(stream, COMPRESSION[f".{last}"]) as plain:
+            yield from _bodies(stem, origin, io.BufferedReader(_Raw(plain)), limit)
+    elif f".{last}" in LINES:
+        yield from _lines(origin, stream, limit)
+    else:
+        yield origin, _read_capped(stream, limit)
+
+
+def _zip_members(origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(stream) as archive:
+        known = sorted(filter(_is_known, archive.namelist()))
+        if not known:
+            raise ReportError("no report file is in it", code="empty")
+        for member in known:
+            with archive.open(member) as plain:
+                yield from _bodies(member, f"{origin}:{member}", plain, limit)
+
+
+def _lines(origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, bytes]]:
+    number = 0
+    while line := stream.readline(limit + 1):
+        number += 1
+        body = _capped(line.strip(), limit)
+        if body:
+            yield f"{origin}:{number}", body
+
+
+def _read_capped(stream: IO[bytes], limit: int) -> bytes:
+    """All of a stream, in steps: asking for the cap at once would set aside as much memory for every small file."""
+    steps = [stream.read(min(_size(stream), limit) + 1)]
+    while steps[-1] and sum(map(len, steps)) <= limit:
+        steps.append(stream.read(_STEP))
+    return _capped(b"".join(steps), limit)
+
+
+def _size(stream: IO[bytes]) -> int:
+    """How long a file is; for a stream that is none, a step."""
+    try:
+        return os.fstat(stream.fileno()).st_size
+    except OSError:
+        return _STEP
+
+
+def _capped(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise ReportError(f"larger than {limit:,} bytes, the cap for one report", code="too_large")
+    return body
+
+
+def _why(path: Path, error: BaseException) -> str:
+    # Of what the libraries say, only what is known to quote no content: the system, and Arrow of a compressed stream.
+    said = getattr(error, "strerror", None) or (str(error) if isinstance(error, (ReportError, OSError)) else "")
+    reason = said or type(error).__name__
+    return f"{path} cannot be read to its end ({reason}); nothing after that point was taken, copy the file again"
+
+
+class _Raw(io.RawIOBase):
+    """An Arrow stream with the reading side of Python's own files, so that lines can be read from it."""
+
+    def __init__(self, stream: pa.NativeFile) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

@@ -1,0 +1,271 @@
+"""The tables made anew from the bytes kept: after an upgrade, a new alias map, or damage.
+
+A rebuild reads every version that ``raw`` holds, gives it the same number and the same times, and replaces every table
+that follows from it in one commit. What the store cannot derive stays as it is: ``raw`` itself, the run log, media, and
+the lender's own tables. Offline: nothing is asked of the service.
+"""
+
+from __future__ import annotations
+
+import uuid
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import groupby, islice
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .. import tables
+from ..errors import StoreError
+from ..settings import DEFAULT_SOURCES
+from ..store import Store, Writer
+from ..store.maintenance import drop_damaged as drop_damaged_parts
+from ..tidy import drift
+from ..tidy.batch import Received, Tidied, tidy
+from ..tidy.transactions import Aliases, with_shipped
+
+CHUNK = 32
+Progress = Callable[[str, int, int | None], None]
+
+
+def _in_silence(stage: str, done: int, total: int | None) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild did.
+
+    ``n_versions`` payloads were read again, of which ``n_refused`` are not understood any more; of those in quarantine
+    ``n_recovered`` are understood now. ``dropped`` names what was damaged and left out.
+    """
+
+    commit: int
+    n_versions: int
+    n_refused: int
+    n_recovered: int
+    dropped: tuple[str, ...] = field(default=())
+
+
+def rebuild(
+    store: Store,
+    *,
+    sources: Mapping[str, str] = DEFAULT_SOURCES,
+    aliases: Aliases | None = None,
+    drop_damaged: bool = False,
+    progress: Progress = _in_silence,
+) -> Rebuilt:
+    """Make every table that follows from the bytes kept anew, in one commit.
+
+    Parameters
+    ----------
+    store
+        Locked meanwhile; readers see the old tables until the end, and a rebuild that is killed changed nothing.
+    sources, aliases
+        As in `sync`: those of the settings file must be given again, or what they mapped is lost from the tables.
+    drop_damaged
+        Leave out parts that are damaged and follow from nothing. Their reports are gone until they are fetched again;
+        their older versions, and whatever else was in the parts, are gone for good. Try a backup first.
+    progress
+        Called with a stage, how many are done, and how many there are.
+
+    Raises
+    ------
+    StoreError
+        There is no store; it is locked, or damaged in a part that follows from nothing.
+    """
+    if not store.exists:
+        raise StoreError(f"no store at {store.path}; `xray sync` or `xray demo` makes one")
+    with store.writer(outdated=True) as writer:
+        dropped = drop_damaged_parts(store.path, writer) if drop_damaged else ()
+        return _Rebuild(writer, sources, aliases).run(progress, dropped=dropped)
+
+
+@contextmanager
+def writing(
+    store: Store, *, sources: Mapping[str, str] = DEFAULT_SOURCES, aliases: Aliases | None = None
+) -> Iterator[Writer]:
+    """The store's writer; where an older package wrote the tables, they are made anew first.
+
+    Raises
+    ------
+    StoreError
+        As `Store.writer`, but for the tables of an older package.
+    """
+    with store.writer(outdated=True) as writer:
+        if writer.head is not None and writer.head.schema_version < tables.SCHEMA_VERSION:
+            _Rebuild(writer, sources, aliases).run()
+        yield writer
+
+
+def run_row(
+    command: str,
+    started_at: datetime,
+    commit: int,
+    counts: Mapping[str, int] | None = None,
+    *,
+    run_id: str | None = None,
+) -> pa.Table:
+    """One row of the run log; `run_id` joins the commits of a command that makes several."""
+    row = {
+        "run_id": run_id or uuid.uuid4().hex,
+        "command": command,
+        "started_at": started_at,
+        "finished_at": datetime.now(UTC),
+        "code_version": version("xray-analytics"),
+        "commit": commit,
+    }
+    return pa.Table.from_pylist([row | dict(counts or {})], schema=tables.RUNS.arrow_schema)
+
+
+class _Payload(NamedTuple):
+    """Bytes to read again; `version` is None for those in quarantine, `commit` is the one that counted its drift."""
+
+    received: Received
+    version: int | None
+    commit: int
+
+
+class _Latest(NamedTuple):
+    version: int
+    fetched_at: datetime
+    content_sha256: str | None
+
+
+class _Rebuild:
+    def __init__(self, writer: Writer, sources: Mapping[str, str], aliases: Aliases | None) -> None:
+        self._writer, self._sources = writer, sources
+        self._aliases = with_shipped(aliases)
+        self._started_at = datetime.now(UTC)
+        self._latest: dict[tuple[str, str], _Latest] = {}
+        self._held: set[str] = set()
+        self._current: _Payload | None = None
+        self._drift: dict[int, list[pa.Table]] = {}
+        self._counts: Counter[str] = Counter()
+
+    def run(self, progress: Progress = _in_silence, *, dropped: tuple[str, ...] = ()) -> Rebuilt:
+        """Read everything again and commit; `dropped` names what was left out, so that raw may have gaps."""
+        writer, counts = self._writer, self._counts
+        lost: set[str] | None = set() if dropped else None
+        for table in tables.DERIVED_TABLES:
+            writer.omit(writer.live(table.name))
+        refused = self._read_again(self._recorded(lost), progress, "versions")
+        still = self._read_again(self._quarantined(), progress, "quarantined")
+        for commit, found in sorted(self._drift.items()):
+            writer.append("drift", drift.merge(found, commit))
+        if lost:
+            _leave_out_bodiless(writer, lost)
+        totals = {"n_published": counts["published"], "n_unchanged": counts["unchanged"], "n_quarantined": still}
+        totals["n_fetched"] = sum(totals.values())
+        writer.append("runs", run_row("rebuild", self._started_at, writer.number, totals))
+        manifest = writer.commit(cursor=_cursor_to_list_again(writer) if dropped else None)
+        return Rebuilt(manifest.number, counts["versions"], refused, counts["published"], dropped)
+
+    def _recorded(self, lost: set[str] | None) -> Iterator[_Payload]:
+        """Every version of reports and requests in `raw`."""
+        commit_of = _commits_by_time(self._writer)
+        for row in self._writer.bodies(lost):
+            self._held.add(row.raw_sha256)
+            if row.kind != "medium":
+                key, found = (row.kind, row.object_id), _Latest(row.object_version, row.fetched_at, None)
+                self._latest[key] = max(found, self._latest.get(key, found), key=lambda known: known.version)
+                one = Received(row.body, row.fetched_at, row.object_id, row.kind, row.api_version, row.object_id)
+                yield _Payload(one, row.object_version, commit_of(row.fetched_at))
+
+    def _quarantined(self) -> Iterator[_Payload]:
+        """What is in quarantine and was never published, oldest first, each bytes once."""
+        rows = [row for found in self._writer.rows("quarantine") for row in found.to_pylist()]
+        for row in sorted(rows, key=lambda row: row["fetched_at"]):
+            if row["body"] is not None and row["raw_sha256"] not in self._held:
+                self._held.add(row["raw_sha256"])
+                one = Received(row["body"], row["fetched_at"], row["raw_sha256"][:12], object_id=row["object_id"])
+                yield _Payload(one, None, self._writer.number)
+
+    def _read_again(self, payloads: Iterable[_Payload], progress: Progress, stage: str) -> int:
+        """Tidy and append in chunks that share a commit; gives how many are not understood."""
+        n_refused = done = 0
+        for commit, together in groupby(payloads, key=lambda payload: payload.commit):
+            while chunk := list(islice(together, CHUNK)):
+                tidied = tidy(
+                    self._each(chunk), version_of=self._version_of, aliases=self._aliases, sources=self._sources
+                )
+                self._drift.setdefault(commit, []).append(tidied.tables["drift"])
+                n_refused += self._append(chunk, tidied)
+                done += len(chunk)
+                progress(stage, done, None)
+        return n_refused
+
+    def _each(self, chunk: list[_Payload]) -> Iterator[Received]:
+        """One payload after the other: `tidy` asks for the version of each before it takes the next."""
+        for payload in chunk:
+            self._current = payload
+            yield payload.received
+
+    def _version_of(self, kind: str, object_id: str, content_sha256: str) -> int | None:
+        """The version recorded; of what was in quarantine the next, unless something as new was published."""
+        payload, latest = self._current, self._latest.get((kind, object_id))
+        if payload is None:
+            raise StoreError("tidy asked for a version before it took a payload; please report this")
+        number, fetched_at = payload.version, payload.received.fetched_at
+        if number is None:
+            if latest is not None and (latest.fetched_at >= fetched_at or latest.content_sha256 == content_sha256):
+                return None
+            number = latest.version + 1 if latest else 1
+        if latest is None or number >= latest.version:
+            self._latest[kind, object_id] = _Latest(number, fetched_at, content_sha256)
+        return number
+
+    def _append(self, chunk: list[_Payload], tidied: Tidied) -> int:
+        data, is_retry = dict(tidied.tables), chunk[0].version is None
+        del data["drift"]
+        refused = data.pop("quarantine")
+        if is_retry:
+            self._counts.update(outcome.status for outcome in tidied.outcomes)
+        else:
+            del data["raw"]
+            self._counts["versions"] += len(chunk)
+            data["quarantine"] = self._not_in_quarantine(refused)
+        for name, rows in data.items():
+            self._writer.append(name, rows)
+        return int(refused.num_rows)
+
+    def _not_in_quarantine(self, refused: pa.Table) -> pa.Table:
+        known = {row for found in self._writer.rows("quarantine") for row in _sightings(found)} if len(refused) else ()
+        return refused.filter(pa.array([sighting not in known for sighting in _sightings(refused)], pa.bool_()))
+
+
+def _sightings(quarantine: pa.Table) -> list[tuple[str, datetime]]:
+    return list(zip(quarantine["raw_sha256"].to_pylist(), quarantine["fetched_at"].to_pylist(), strict=True))
+
+
+def _commits_by_time(writer: Writer) -> Callable[[datetime], int]:
+    """The commit of the first batch that ended after an instant: the one that published what was fetched then.
+
+    Where the run log does not say, it is the commit to come.
+    """
+    ends = sorted((row["finished_at"], row["commit"]) for found in writer.rows("runs") for row in found.to_pylist())
+    times = [finished_at for finished_at, _ in ends]
+
+    def commit_of(fetched_at: datetime) -> int:
+        place = bisect_left(times, fetched_at)
+        return ends[place][1] if place < len(ends) else writer.number
+
+    return commit_of
+
+
+def _leave_out_bodiless(writer: Writer, lost: set[str]) -> None:
+    """Versions whose bytes were in a part that was dropped are gone with it."""
+    gone = pa.array(sorted(lost), pa.string())
+    for part in writer.live("raw"):
+        writer.rewrite("raw", part, lambda rows: rows.filter(pc.invert(pc.is_in(rows["raw_sha256"], gone))))
+
+
+def _cursor_to_list_again(writer: Writer) -> Mapping[str, Any]:
+    """The cursor without what was listed, so that the next sync asks for every report that is not here."""
+    return {name: value for name, value in (writer.head.cursor if writer.head else {}).items() if name != "listed"}

@@ -1,0 +1,335 @@
+"""Payloads into the store, whoever brings them: tidy in chunks, commit in batches, count everything.
+
+One `Intake` is one run under the store's lock. Every batch is one atomic commit of all its tables, its control totals
+and the cursor, so that a run killed anywhere leaves the last batch readable. What is received is published, unchanged,
+or quarantined, and the three always add up to what was fetched.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from .. import tables
+from ..errors import ApiError
+from ..settings import DEFAULT_SOURCES
+from ..store import Store, Version, Writer
+from ..tidy import drift
+from ..tidy.batch import Outcome, Received, Tidied
+from ..tidy.ids import ids_of
+from ..tidy.transactions import with_shipped
+from .rebuild import run_row, writing
+from .versions import Replays
+from .workers import Tidier
+
+CHUNK_BYTES = 6_000_000  # bodies tidied together: more cost page faults, fewer cost calls
+CHUNK = 256  # payloads, where they are small
+BATCH_BYTES = 64_000_000  # bodies in one commit
+
+Progress = Callable[[str, int, int | None], None]
+TOTALS = (
+    "n_listed",
+    "n_known",
+    "n_fetched",
+    "n_unchanged",
+    "n_published",
+    "n_quarantined",
+    "n_withdrawn",
+    "n_failed",
+)
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Something that did not go as it should: a stable word, what it is about, where in it, and one sentence."""
+
+    code: str
+    subject: str
+    json_path: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class IntakeResult:
+    """Control totals of one run; ``n_fetched = n_unchanged + n_published + n_quarantined`` always.
+
+    ``n_known`` ids were listed and not asked for again, ``n_failed`` could not be fetched and are tried by the next
+    run, ``n_withdrawn`` are known here and gone there. ``commits`` are the numbers of the commits this run published.
+    """
+
+    run_id: str
+    n_listed: int
+    n_known: int
+    n_fetched: int
+    n_unchanged: int
+    n_published: int
+    n_quarantined: int
+    n_withdrawn: int
+    n_failed: int
+    commits: tuple[int, ...]
+    issues: tuple[Issue, ...] = field(repr=False)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something was quarantined, failed, or was not permitted: exit code 3."""
+        return bool(self.issues)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Totals and issues as plain values."""
+        return asdict(self)
+
+
+class Intake:
+    """One run that takes payloads and publishes them in batches.
+
+    Parameters
+    ----------
+    store, writer
+        The store and its open writer, which holds the lock.
+    tidier
+        What makes tables of payloads.
+    command
+        What was run, for the run log.
+    retry
+        Take payloads again that were quarantined before.
+    undated
+        The payloads do not say when: what repeats the versions of an object is no change, see `Replays`.
+    progress
+        Called with a stage, how many are done, and how many there are.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        store: Store,
+        writer: Writer,
+        tidier: Tidier,
+        *,
+        command: str,
+        retry: bool = False,
+        undated: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.store, self.command = store, command
+        self.progress = progress or (lambda stage, done, total: None)
+        self.started_at = datetime.now(UTC)
+        self.cursor: Mapping[str, Any] = store.head.cursor if store.head else {}
+        self.totals: Counter[str] = Counter()
+        self._writer, self._tidier, self._run_id = writer, tidier, uuid.uuid4().hex
+        self._versions = {kind: dict(store.versions(kind)) for kind in ("request", "report")}
+        self._latest_bytes = {v.raw_sha256 for of in self._versions.values() for v in of.values()}
+        still = store.open_quarantine()
+        self._replays, self._held = Replays(store if undated else None), dict[tuple[str, str | None], Received]()
+        self._quarantined_ids = {object_id for _, object_id in still if object_id}
+        self._quarantined_bytes = {raw_sha256 for raw_sha256, _ in still}
+        self._retry = retry
+        self._tombstones, self._forgotten = store.tombstones(), set[str]()
+        self._withdrawn: dict[str, str] = dict(self.cursor.get("withdrawn", {}))
+        self._issues: list[Issue] = []
+        self._commits: list[int] = []
+        self._drift: list[pa.Table] = []
+        self._batch_bytes = self._batch_rows = 0
+        self._counted: Counter[str] = Counter()
+
+    def is_known(self, report_id: str) -> bool:
+        """Whether the report is published, or quarantined and not to be tried again."""
+        return not self._retry if report_id in self._quarantined_ids else self.is_published(report_id)
+
+    def is_published(self, report_id: str) -> bool:
+        """Whether some version of the report is in the store."""
+        return report_id in self._versions["report"]
+
+    def is_forgotten(self, object_id: str) -> bool:
+        """Whether the object belongs to a company that was forgotten, and must not come back."""
+        return object_id in self._forgotten or object_id in self._tombstones
+
+    def mark_withdrawn(self, report_id: str) -> None:
+        """Remember that the service no longer has a report; what is known of it stays."""
+        self._withdrawn.setdefault(report_id, self.started_at.isoformat())
+
+    def unmark_withdrawn(self, report_id: str) -> None:
+        """The service has the report, perhaps again."""
+        self._withdrawn.pop(report_id, None)
+
+    def issue(self, code: str, subject: str, message: str, json_path: str | None = None) -> None:
+        """Note something that did not go as it should; the run goes on and ends *partial*."""
+        self._issues.append(Issue(code, subject, json_path, message))
+
+    def take(self, received: Iterable[Received], *, stage: str, total: int | None = None) -> None:
+        """Tidy and append in chunks, and commit whenever a batch is full."""
+        arriving = _Arriving(received)
+        for fresh, tidied in self._tidied(_chunks(arriving)):
+            self._append(fresh, tidied)
+            self.progress(stage, arriving.n, total)
+            if self._batch_bytes >= BATCH_BYTES:
+                self._commit(self.cursor)
+        if arriving.refusal is not None:
+            raise arriving.refusal
+
+    def finish(self, cursor: Mapping[str, Any] | None = None) -> IntakeResult:
+        """Commit what is left, with the new cursor if there is one; a run that found nothing new writes nothing."""
+        while self._held:
+            key = next(iter(self._held))
+            self._replays.over(*key)
+            for fresh, tidied in self._tidied([[self._held.pop(key)]]):
+                self._append(fresh, tidied)
+        cursor = self.cursor if cursor is None else cursor
+        if self._withdrawn != cursor.get("withdrawn", {}):
+            cursor = {**cursor, "withdrawn": self._withdrawn.copy()}
+        if self._batch_rows or cursor != self.cursor:
+            self._commit(cursor)
+        totals = {name: self.totals[name] for name in TOTALS}
+        return IntakeResult(self._run_id, **totals, commits=tuple(self._commits), issues=tuple(self._issues))
+
+    def _tidied(self, chunks: Iterable[list[Received]]) -> Iterator[tuple[list[Received], Tidied]]:
+        return self._tidier.tidied(map(self._fresh, chunks), self._version_of)
+
+    def _fresh(self, chunk: list[Received]) -> list[Received]:
+        """Those that may say something new."""
+        # Only of an object asked for by its id are these bytes the newest for sure: files may hold A, then B, then A.
+        fresh = [r for r in chunk if r.object_id is None or r.raw_sha256 not in self._latest_bytes]
+        if self._tombstones:
+            fresh = [r for r in fresh if not self._names_forgotten(r)]
+        n_unchanged = len(chunk) - len(fresh)
+        self.totals.update(n_fetched=n_unchanged, n_unchanged=n_unchanged)
+        return fresh
+
+    def _append(self, fresh: list[Received], tidied: Tidied) -> None:
+        self.totals["n_fetched"] += len(fresh)
+        for one, outcome in zip(fresh, tidied.outcomes, strict=True):
+            self.totals[f"n_{outcome.status}"] += 1
+            self._note(outcome)
+            self._hold(one, outcome)
+        data = dict(tidied.tables)
+        self._drift.append(data.pop("drift"))
+        data["quarantine"] = _without(data["quarantine"], self._quarantined_bytes)
+        for name, rows in data.items():
+            if rows.num_rows:
+                self._writer.append(name, rows)
+        self._batch_rows += data["raw"].num_rows + data["quarantine"].num_rows
+        self._batch_bytes += sum(len(r.body) for r in fresh)
+
+    def _hold(self, one: Received, outcome: Outcome) -> None:
+        """Keep a payload that so far only repeats history: nothing newer may follow, and then it is the newest."""
+        key = outcome.kind, outcome.object_id
+        if outcome.status != "quarantined" and key in self._held:
+            del self._held[key]
+            self.totals.update(n_fetched=1, n_unchanged=1)
+        if outcome.status == "unchanged" and self._replays.is_open(*key):
+            self._held[key] = one
+            self.totals.update(n_fetched=-1, n_unchanged=-1)
+
+    def _names_forgotten(self, one: Received) -> bool:
+        """Whether a payload is, or belongs to, something forgotten; then what belongs to it in turn is, too."""
+        ids = ids_of(one.body) | ({one.object_id} if one.object_id else set())
+        found = any(map(self.is_forgotten, ids))
+        if found and one.kind != "report":
+            self._forgotten |= ids
+        return found
+
+    def _version_of(self, kind: str, object_id: str, content_sha256: str) -> int | None:
+        """The next version of the object, or None where its content is that of the latest."""
+        latest = self._versions[kind].get(object_id)
+        if self._replays.is_known(kind, object_id, content_sha256):
+            return None
+        if latest is not None and latest.content_sha256 == content_sha256:
+            return None
+        number = latest.version + 1 if latest else 1
+        self._versions[kind][object_id] = Version(number, content_sha256, raw_sha256="")
+        return number
+
+    def _note(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            subject = outcome.object_id or outcome.origin
+            self.issue(outcome.error.code, subject, str(outcome.error), outcome.error.json_path)
+
+    def _commit(self, cursor: Mapping[str, Any]) -> None:
+        """Publish the batch: its rows, what drifted, its totals and the cursor, all at once."""
+        number, batch = self._writer.number, self.totals - self._counted
+        if self._drift:
+            self._writer.append("drift", drift.merge(self._drift, number))
+        counts = {name: batch[name] for name in TOTALS if name in tables.RUNS.names}
+        self._writer.append("runs", run_row(self.command, self.started_at, number, counts, run_id=self._run_id))
+        self._writer.commit(cursor=cursor)
+        self._commits.append(number)
+        self._counted, self.cursor = self.totals.copy(), cursor
+        self._drift, self._batch_bytes, self._batch_rows = [], 0, 0
+
+
+@contextmanager
+def taking(
+    store: Store,
+    *,
+    command: str,
+    sources: Mapping[str, str] = DEFAULT_SOURCES,
+    aliases: Mapping[str, tuple[str, ...]] | None = None,
+    processes: int = 1,
+    **options: Any,
+) -> Iterator[Intake]:
+    """An `Intake` for as long as the store is locked.
+
+    Parameters
+    ----------
+    sources, aliases
+        Product -> the service's word; transaction column -> member names, replacing lines of the shipped map.
+    processes
+        How many tidy, see `Tidier`.
+    options
+        Those of `Intake`.
+
+    Raises
+    ------
+    StoreError
+        The store is locked, damaged or cannot be written.
+    """
+    with (
+        Tidier(processes, aliases=with_shipped(aliases), sources=sources) as tidier,
+        writing(store, sources=sources, aliases=aliases) as writer,
+    ):
+        intake = Intake(store, writer, tidier, command=command, **options)
+        try:
+            yield intake
+        except ApiError:
+            intake.finish()  # the service refuses us half-way: what arrived before is committed
+            raise
+
+
+class _Arriving:
+    """Payloads until the service refuses us; its refusal is kept, so that what arrived before is taken in first."""
+
+    def __init__(self, received: Iterable[Received]) -> None:
+        self._received, self.n = received, 0
+        self.refusal: ApiError | None = None
+
+    def __iter__(self) -> Iterator[Received]:
+        try:
+            for one in self._received:
+                self.n += 1
+                yield one
+        except ApiError as error:
+            self.refusal = error
+
+
+def _chunks(received: Iterable[Received]) -> Iterator[list[Received]]:
+    chunk: list[Received] = []
+    size = 0
+    for one in received:
+        chunk.append(one)
+        size += len(one.body)
+        if size >= CHUNK_BYTES or len(chunk) == CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _without(quarantine: pa.Table, known: set[str]) -> pa.Table:
+    """Bytes that are in quarantine already are not written again; adds the others to those known."""
+    is_new = [sha not in known and not known.add(sha) for sha in quarantine["raw_sha256"].to_pylist()]  # type: ignore[func-returns-value]
+    return quarantine.filter(pa.array(is_new, pa.bool_()))

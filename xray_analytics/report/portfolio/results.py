@@ -1,0 +1,206 @@
+"""The portfolio report: what the analysed companies look like, whom to look at, and how far the data can be trusted.
+
+One HTML page that loads nothing and runs nothing, one workbook, one PDF; the same snapshot gives the same bytes.
+Reports are analyses, not a loan book: the page says *analysed companies*, gives no average probability of default (its
+horizon is not documented) and no verdict on the model (that is the validation report's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ...analysis import cashflow, monitoring, portfolio, quality
+from ...analysis.portfolio.agreement import ClassAgreement
+from ...errors import InputError
+from ..document import sheets
+from ..document.document import Document, Edition
+from ..document.html import to_html
+from ..document.page import with_names, without_labels
+from ..document.write import write_document
+from ..transactions import TRANSACTIONS, Entries, in_pieces, of_entries
+from . import chapters
+
+if TYPE_CHECKING:
+    from ...store.snapshot import Snapshot
+
+__all__ = ["READ", "Edition", "Portfolio", "analyse", "analysed", "render", "write_portfolio_report"]
+
+FEWEST_FOR_VERDICT = 2_000
+READ: Mapping[str, tuple[str, ...] | None] = {  # table: columns, None is all
+    "reports": None, "monthly_summaries": None, "statement_summaries": None, "movement_metrics": None,
+    "companies": None, "outcomes": None, "drift": None, "exposures": None, "bank_flag_criteria": None,
+    "transactions": TRANSACTIONS,
+    "quarantine": ("raw_sha256", "object_id", "stage", "code", "json_path", "fetched_at"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """What the analyses say about a snapshot, before it is shown anywhere."""
+
+    edition: Edition
+    reports: pd.DataFrame
+    history: pd.DataFrame
+    companies: pd.DataFrame
+    outcomes: pd.DataFrame
+    exposures: pd.DataFrame
+    criteria: pd.DataFrame
+    flows: pd.DataFrame
+    metrics: pd.DataFrame
+    watch: pd.DataFrame
+    entries: Entries
+    agreement: ClassAgreement
+    coverage: pd.DataFrame
+    findings: pd.DataFrame
+
+    @cached_property
+    def document(self) -> Document:
+        """The report before it has a form; its charts are drawn once."""
+        return chapters.document(self)
+
+    @property
+    def review(self) -> pd.DataFrame:
+        """The ten companies to look at first, as the edition may show them."""
+        watch = self.watch if self.edition.show_persons else without_labels(self.watch)
+        return self.named(monitoring.companies_to_review(watch, n=10))
+
+    @property
+    def listed(self) -> pd.DataFrame:
+        """The whole watch list, as the edition may show it."""
+        return self.named(self.watch if self.edition.show_persons else without_labels(self.watch))
+
+    def named(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Rows on companies with `company_name`; natural persons masked unless the edition shows them."""
+        return with_names(rows, self.companies, show_persons=self.edition.show_persons)
+
+    @property
+    def no_verdict(self) -> str:
+        """Why this report does not judge the ratings."""
+        n, defaults = self.reports["company_id"].nunique(), self.outcomes.dropna(subset=["default_date"])
+        known = f"{n:,} companies analysed and {defaults['company_id'].nunique():,} with a recorded default"
+        if n < FEWEST_FOR_VERDICT:
+            chance = f"judging the ratings would be mostly chance; none is judged under {FEWEST_FOR_VERDICT:,}"
+            return f"With {known}, {chance}."
+        return f"There are {known}; whether the ratings were right is for the validation report to say."
+
+
+def analyse(  # noqa: PLR0913 - what the reader is told
+    snapshot: Snapshot, *, title: str = "Portfolio report", command: str | None = None, synthetic: bool | None = None,
+    show_persons: bool = False, since: str | None = None, min_n: int = 0,
+) -> Portfolio:  # fmt: skip
+    """The analyses of the portfolio report.
+
+    Parameters
+    ----------
+    snapshot
+        The store at a point in time; without `as_of` the report is of the day its newest report became available.
+    command
+        The command that makes this report again, for the footer.
+    synthetic
+        Say at the top that all companies are fictitious; None looks whether every name known says SYNTHETIC.
+    show_persons
+        Show names and codes of natural persons, and what a bank wrote beside an incident; masked otherwise.
+    since
+        The day that changes are counted from, such as that of the last report; three months before by default.
+    min_n
+        Hide counts of fewer companies, and every list of single companies; 0 shows everything.
+
+    Raises
+    ------
+    InputError
+        The snapshot has no reports, `since` is not a day before it, or `min_n` is 1 or negative.
+    """
+    if min_n == 1 or min_n < 0:
+        raise InputError(f"min_n is {min_n}; suppress below 2 or more, or 0 to show everything")
+    tables = {name: snapshot.read(name, columns=columns) for name, columns in READ.items() if name != "transactions"}
+    if tables["reports"].empty:
+        raise InputError("the snapshot has no reports to report on; run xray sync or xray import first")
+    if synthetic is None:
+        synthetic = all_synthetic(snapshot)
+    newest = snapshot.as_of or tables["reports"]["available_at"].max()
+    as_of = f"{newest:%Y-%m-%d}"
+    edition = Edition(
+        as_of, snapshot.commit, title, command, synthetic, show_persons, _day(since, as_of), min_n,
+    )  # fmt: skip
+    history = snapshot.history("reports")
+    return analysed(tables, edition, entries=in_pieces(snapshot, tables), history=history)
+
+
+def analysed(
+    frames: Mapping[str, pd.DataFrame], edition: Edition, *, entries: Entries | None = None,
+    history: pd.DataFrame | None = None,
+) -> Portfolio:  # fmt: skip
+    """The analyses of these tables: a pure function.
+
+    `entries` are made of the transactions where they are not given; `history` holds every version of the reports, and
+    is `reports` where it is not given.
+    """
+    reports, as_of = frames["reports"], edition.as_of
+    read = of_entries(frames) if entries is None else entries
+    flows = cashflow.monthly_flows(frames["monthly_summaries"], reports)
+    coverage = quality.coverage(frames["statement_summaries"], reports, as_of=as_of)
+    return Portfolio(
+        edition=edition,
+        reports=reports,
+        history=reports if history is None else history,
+        companies=frames["companies"],
+        outcomes=frames["outcomes"],
+        exposures=frames["exposures"],
+        criteria=frames["bank_flag_criteria"],
+        flows=flows,
+        metrics=cashflow.company_metrics(flows, as_of=as_of),
+        watch=monitoring.watch_list(reports, flows, read.incidents, read.recurring, as_of=as_of),
+        entries=read,
+        agreement=portfolio.class_agreement(reports),
+        coverage=coverage,
+        findings=quality.findings(
+            reconciliation=read.ledger,
+            coverage=coverage,
+            reports=reports,
+            drift=frames["drift"],
+            quarantine=frames["quarantine"],
+        ),
+    )
+
+
+def render(found: Portfolio) -> str:
+    """The page of these analyses: a pure function, the same input gives the same text."""
+    return to_html(found.document)
+
+
+def write_portfolio_report(found: Portfolio, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write the report to a file only its owner can read: whole, or not at all.
+
+    The ending of the name decides the form: ``.html``, ``.xlsx`` or ``.pdf``.
+
+    Raises
+    ------
+    InputError
+        Another ending, the file exists and `overwrite` is not set, or it cannot be written.
+    """
+    return write_document(found.document, path, sheets=lambda: sheets.sheets(found), overwrite=overwrite)
+
+
+def all_synthetic(snapshot: Snapshot) -> bool:
+    """Whether every name known says SYNTHETIC."""
+    names = pd.concat([snapshot.read("companies")["company_name"], snapshot.read("requests")["business_name"]]).dropna()
+    return len(names) > 0 and bool(names.str.contains("SYNTHETIC", regex=False).all())
+
+
+def _day(since: str | None, as_of: str) -> str:
+    """The day that changes are counted from, empty where it is not given."""
+    if since is None:
+        return ""
+    try:
+        day = pd.Timestamp(since)
+    except ValueError:
+        raise InputError(f"since is {since!r}; give a day such as 2025-03-31") from None
+    if not day < pd.Timestamp(as_of):
+        raise InputError(f"since is {since}, not before the report's day {as_of}; give an earlier day")
+    return f"{day:%Y-%m-%d}"

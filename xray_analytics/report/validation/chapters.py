@@ -1,0 +1,207 @@
+"""The chapters of the validation report: first what is concluded, then everything it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ... import charts
+from ...analysis.validation.stability import StabilityIndex
+from ...analysis.validation.statistic import Statistic
+from ...tables import RISK_CLASSES
+from ..document.document import Block, Charts, Document, Heading, Section, Sentences, Table, Terms
+from ..document.page import FEWEST_FOR_SHARES, Tile, base_sentence
+from . import figures
+from .cohorts import SEGMENTS, judges_probabilities
+from .figures import AREA, P_VALUES, RATES, grid, statistics
+from .verdicts import NO_VERDICT
+
+if TYPE_CHECKING:
+    from .results import Validation
+
+
+def document(found: Validation) -> Document:
+    """The report before it has a form."""
+    terms = found.terms
+    lead = (
+        f"Cohort of {found.cohorts.date:%Y-%m-%d}, outcomes over {terms.horizon_months} months known until "
+        f"{terms.known_until:%Y-%m-%d}"
+    )
+    sections = (
+        _concluded(found), _ranking(found), _probabilities(found), _periods(found), _stability(found), _moved(found),
+        *_segments(found), *_concentrated(found), *_vintages(found), _left_out(found), _policy(found),
+        Section("Method", (_method(found),)),
+    )  # fmt: skip
+    return Document(found.edition, lead, tuple(_tiles(found)), sections)
+
+
+def _tiles(found: Validation) -> list[Tile]:
+    sample, rate, months = found.cohorts.sample, found.rate, found.terms.horizon_months
+    n, bad, drop = len(sample), found.cohorts.n_defaults, found.answers.ranking
+    shown = f"default rate {rate.value:.2%}" if n >= FEWEST_FOR_SHARES else f"{bad} of {n}"
+    between = "" if rate.low is None else f" ({rate.low:.2%} to {rate.high:.2%} at {rate.confidence:.0%})"
+    judged = sum(row.verdict != NO_VERDICT for row in found.verdicts)
+    tiles = [
+        Tile("Companies judged", f"{n:,}", f"rated on {found.cohorts.date:%Y-%m-%d}, one observation each"),
+        Tile("Defaults", f"{bad:,}", f"of them within {months} months; {shown}{between}"),
+    ]
+    if isinstance(drop, Statistic):
+        said = f"of the {found.terms.score.replace('_', ' ')}; reference of the policy {found.policy.auc_reference:.2f}"
+        tiles.append(Tile("AUC", f"{drop.parts['AUC']:.3f}", f"{said}, 0.5 is chance"))
+    if judges_probabilities(found.terms, found.policy) and sample["default_probability"].notna().any():
+        known = sample["default_probability"].dropna()
+        said = f"over {months} months as declared; {known.sum():,.1f} defaults were expected"
+        tiles.append(Tile("Mean probability", f"{known.mean():.2%}", said))
+    else:
+        left_out = int(found.exclusions["n_observations"].sum()) - n
+        tiles.append(Tile("Left out", f"{left_out:,}", "more companies known on that day; the reasons stand below"))
+    policy = f"by the policy “{found.policy.name}”, version {found.policy.version}"
+    tiles.append(Tile("Questions judged", f"{judged} of {len(found.verdicts)}", policy))
+    tiles.append(Tile("Cohorts", f"{1 + len(found.cohorts.earlier)}", "as-of dates whose whole horizon has passed"))
+    return tiles
+
+
+def _concluded(found: Validation) -> Section:
+    heads = {
+        "question": "Question", "verdict": "Verdict", "shown": "Figure", "p_value": "p-value",
+        "detectable": "Would have been noticed", "why": "How",
+    }  # fmt: skip
+    refused = [Sentences(f"No verdict: {found.too_few}.")] if found.too_few else []
+    how = (
+        "Not rejected is no proof of being right: the column before the last says from where on this sample would "
+        "probably (four times in five) have shown it."
+    )
+    table = Table("Verdicts", grid(found.verdict_table, heads), "Verdicts")
+    return Section("Was the model right?", (*refused, table, Sentences(how)))
+
+
+def _ranking(found: Validation) -> Section:
+    drawn = figures.ranking_figures(found)
+    blocks: tuple[Block, ...] = (Charts(drawn),) if drawn else (Sentences(f"Not shown: {found.answers.ranking}."),)
+    return Section("Ranking", (*blocks, Table("Statistics of ranking", statistics(found.ranking), "Ranking")))
+
+
+def _probabilities(found: Validation) -> Section:
+    blocks: list[Block] = [
+        Charts({"classes": figures.class_figure(found), **figures.cohort_figure(found)}),
+        Table("Default rates by class", figures.class_table(found)),
+    ]
+    if found.no_probability:
+        blocks.insert(0, Sentences(f"No probabilities are tested: {found.no_probability}."))
+        return Section("Default rates", tuple(blocks))
+    tests = statistics(found.answers.forecasts | {"With asset correlation": found.answers.correlated})
+    return Section("Probabilities and default rates", (*blocks, Table("Tests of all probabilities", tests, "Tests")))
+
+
+def _periods(found: Validation) -> Section:
+    heads = {"cohort": "Cohort", **RATES, **AREA, "mean_probability": "Mean probability", **P_VALUES}
+    table = Table("Cohorts", grid(found.periods, heads), "Over time")
+    if len(found.periods) == 1:
+        return Section("Over time", (Sentences("Only one cohort's horizon has passed so far."), table))
+    note = (
+        "Horizons do not overlap, but a company is in several cohorts: the line for all has intervals clustered by "
+        "company, and no exact test. An AUC is given from the policy's least number of defaults on."
+    )
+    return Section("Over time", (Sentences(note), table))
+
+
+def _stability(found: Validation) -> Section:
+    index, blocks = found.answers.intake, list[Block]()
+    if isinstance(index, StabilityIndex):
+        blocks.append(Charts({"newcomers": figures.newcomer_figure(index, found.edition.as_of)}))
+    else:
+        blocks.append(Sentences(f"Newcomers are not compared: {index}."))
+    shares = {f"class_{c}_ratio": charts.class_label(c) for c in RISK_CLASSES}
+    heads = {"as_of_date": "As of", "n_companies": "Companies", **shares, "effective_classes": "Effective classes"}
+    note = (
+        "The mix of all rated companies on every date, and to how many equal classes that amounts. These are mostly "
+        "the same companies, so no benchmark of a PSI holds; who is rated at both ends is tested by Stuart and Maxwell."
+    )
+    drift = statistics({"Stuart-Maxwell": found.answers.drift})
+    blocks += [Heading("Class drift"), Sentences(note), Table("Class mix", grid(found.mix, heads), "Class mix")]
+    return Section("Stability", (*blocks, Table("Same companies", drift, "Drift")))
+
+
+def _moved(found: Validation) -> Section:
+    if found.matrix["n"].sum() == 0:
+        return Section("Migration", (Sentences("Nobody was seen over a whole horizon."),))
+    named = found.mobility.assign(figure=found.mobility["figure"].str.replace("_", " ").str.capitalize())
+    table = grid(named, {"figure": "Figure", "value": "Value (0–1)", "n": "Companies"})
+    drawn = Charts({"migration": figures.migration_figure(found)}, 1)
+    return Section("Migration", (drawn, Table("Mobility", table, "Mobility")))
+
+
+def _segments(found: Validation) -> list[Section]:
+    blocks: list[Block] = []
+    for kind, table in found.segments.items():
+        label = SEGMENTS[kind]
+        heads = {kind: label, **RATES, **AREA, "mean_probability": "Mean probability", **P_VALUES}
+        rows = Table(label, grid(table, heads), f"By {kind}".replace("_", " "))
+        blocks += [Heading(label), rows, Sentences(base_sentence(table, "companies"))]
+    if not blocks:
+        least = found.policy.min_segment_companies
+        blocks.append(
+            Sentences(f"Not shown: the lender's register names no two segments of {least:,} companies or more.")
+        )
+    return [Section("By segment", tuple(blocks))]
+
+
+def _concentrated(found: Validation) -> list[Section]:
+    if found.exposure is None:
+        return []
+    rows = found.exposure.assign(figure=found.exposure["figure"].str.replace("_", " ").str.capitalize())
+    table = grid(rows, {"figure": "Figure", "value": "Value", "unit": "Unit", "n": "Names"})
+    note = "Of the amounts drawn on the lender's newest day: default rates count companies, losses count money."
+    return [Section("Concentration", (Sentences(note), Table("Exposure", table, "Concentration")))]
+
+
+def _vintages(found: Validation) -> list[Section]:
+    if found.vintages is None:
+        return []
+    return [Section("Vintages", (Charts({"vintages": figures.vintage_figure(found.vintages)}),))]
+
+
+def _left_out(found: Validation) -> Section:
+    reasons = found.exclusions["excluded_because"].fillna("used").str.replace("_", " ").str.capitalize()
+    heads = {
+        "excluded_because": "Observations", "n_mature": "Companies", "n_defaulted": "Defaults",
+        "n_unknown": "Outcome unknown", "default_rate_best_ratio": "Rate, if none of these",
+        "default_rate_worst_ratio": "Rate, if all of these",
+    }  # fmt: skip
+    note = (
+        f"Every company known on {found.cohorts.date:%Y-%m-%d}. Those with an unknown outcome (lost to follow-up) "
+        "enter no test; the last two columns say how far they could move the rate. Repaid in time is not defaulted."
+    )
+    table = grid(found.exclusions.assign(excluded_because=reasons), heads)
+    return Section("Who was left out", (Sentences(note), Table("Left out", table, "Left out")))
+
+
+def _policy(found: Validation) -> Section:
+    rows = [(f.name.replace("_", " ").capitalize(), str(getattr(found.policy, f.name))) for f in fields(found.policy)]
+    frame = pd.DataFrame(rows, columns=pd.Index(["threshold", "setting"]))
+    note = "Thresholds are policy, not statistics: they stand in one file, and --policy gives another."
+    table = grid(frame, {"threshold": "Threshold", "setting": "Value"})
+    return Section("Policy", (Sentences(note), Table("Policy", table, "Policy")))
+
+
+def _method(found: Validation) -> Terms:
+    months, clock = found.terms.horizon_months, found.terms.clock
+    return Terms((
+        ("Observation", "One company on one day: the newest report known by the end of it, and nothing later. "
+         "Companies in default, in probation, without a rated report or with stale data are left out and counted."),
+        ("Clock", f"{clock}: what was known when. A report counts 48 hours after its creation."),
+        ("Default", f"The lender's own, within {months} months after the day. A cohort counts once its whole horizon "
+         "has passed: early defaults show before the others can."),
+        ("AUC", "The chance that a company which defaulted scored worse than one which did not; ties one half. "
+         "Variance of DeLong (1988), interval on the logit scale; against the reference one-sided."),
+        ("Probabilities", "The horizon of the service's probability is not documented; it is taken as the policy "
+         "declares. Jeffreys' test (ECB 2019, 2.5.3.1), one-sided: a small p-value says that more defaulted."),
+        ("Holm", "Of many classes one is unlucky by chance. Adjusted p-values allow for their number; both are shown."),
+        ("Noticed from", "The smallest true rate, as a multiple of the probability, that this class would show four "
+         "times in five at 5 %. Below it the test is blind."),
+        ("Correlation", "The tests take companies as independent. In a bad year they default together: the p-value "
+         "with an asset correlation allows for that."),
+        ("PSI", "Population stability index; benchmark for this n by Yurdakul and Naranjo (2020), not 0.10."),
+    ))  # fmt: skip

@@ -1,0 +1,251 @@
+"""The validation report: does the class rank, are the probabilities true, and is it still the same population?
+
+One document for HTML, PDF and XLSX. It judges one cohort with one observation per company, shows the earlier ones
+beside it, and gives no verdict on a sample that the policy calls too small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pandas as pd
+
+from ...analysis import backtest, portfolio, validation
+from ...analysis.portfolio import migration
+from ...analysis.validation.policy import Policy, parsed_policy, shipped_policy
+from ...analysis.validation.statistic import Statistic
+from ...errors import InputError
+from ..document import sheets
+from ..document.document import Document, Edition
+from ..document.write import check_form, write_document
+from ..portfolio.results import all_synthetic
+from . import chapters, verdicts
+from . import cohorts as parts
+from .cohorts import Cohorts, Terms
+from .verdicts import Answers, Verdict
+
+if TYPE_CHECKING:
+    from ...store.snapshot import Snapshot
+
+__all__ = ["FORMS", "READ", "Terms", "Validation", "analyse", "analysed", "read_policy", "write_validation_report"]
+
+FORMS = (".html", ".xlsx")
+READ = ("companies", "loans", "exposures")
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the statistics say of a product, before it is shown anywhere."""
+
+    edition: Edition
+    policy: Policy
+    terms: Terms
+    cohorts: Cohorts
+    rate: Statistic
+    answers: Answers
+    ranking: dict[str, Statistic | str]
+    roc: pd.DataFrame | None
+    cap: pd.DataFrame | None
+    classes: pd.DataFrame
+    periods: pd.DataFrame
+    segments: dict[str, pd.DataFrame]
+    mix: pd.DataFrame
+    matrix: pd.DataFrame
+    mobility: pd.DataFrame
+    exclusions: pd.DataFrame
+    exposure: pd.DataFrame | None
+    vintages: pd.DataFrame | None
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """One per question."""
+        return verdicts.verdicts(self.answers, self.classes, self.cohorts, self.terms, self.policy)
+
+    @property
+    def verdict_table(self) -> pd.DataFrame:
+        """The verdicts as a frame."""
+        return verdicts.as_frame(self.verdicts)
+
+    @property
+    def too_few(self) -> str:
+        """Why nothing is judged; empty where the sample is large enough."""
+        return verdicts.too_few(self.cohorts, self.policy)
+
+    @property
+    def no_probability(self) -> str:
+        """Why no probabilities are tested; empty where they are."""
+        return verdicts.no_probability(self.terms, self.policy)
+
+    @cached_property
+    def document(self) -> Document:
+        """The report before it has a form; its charts are drawn once."""
+        return chapters.document(self)
+
+
+def read_policy(path: str | Path | None) -> Policy:
+    """The policy of a TOML file, or the one shipped.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is no complete policy.
+    """
+    if path is None:
+        return shipped_policy()
+    try:
+        return parsed_policy(Path(path).read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the policy {path} cannot be read: {error}") from None
+
+
+def analyse(  # noqa: PLR0913 - what is judged, by what, and what the reader is told
+    snapshot: Snapshot, *, product: str, outcomes: pd.DataFrame | None = None, horizon_months: int = 12,
+    known_until: str | None = None, clock: str = "available", policy: Policy | None = None, command: str | None = None,
+) -> Validation:  # fmt: skip
+    """The statistics of the validation report.
+
+    Parameters
+    ----------
+    snapshot
+        The store; every version of its reports is looked at, each from when it was known.
+    product
+        ``"bank"`` (the class ranks; there is no probability) or ``"financial"``.
+    outcomes
+        The table `outcomes`; those attached to the store by default.
+    horizon_months
+        A default counts from the day after an observation to so many months after it.
+    known_until
+        Day up to which outcomes are known; the newest day on which a company was watched by default.
+    clock
+        ``"available"`` (known to the service) or ``"fetched"`` (known here).
+    policy
+        Thresholds; the shipped ones by default.
+    command
+        The command that makes this report again, for the footer.
+
+    Raises
+    ------
+    InputError
+        There are no outcomes, no reports of the product, or nobody was observed over a whole horizon.
+    """
+    tables = {name: snapshot.read(name) for name in READ} | {"reports": snapshot.history("reports")}
+    # All outcomes, cut at `known_until` by `observations`: a row without a default dates from the end of its watch, so
+    # that an earlier snapshot would show the defaulters only.
+    tables["outcomes"] = replace(snapshot, as_of=None).history("outcomes") if outcomes is None else outcomes
+    until = _known_until(tables["outcomes"], known_until)
+    title = f"Validation of {product.capitalize()} X-Ray"
+    edition = Edition(f"{until:%Y-%m-%d}", snapshot.commit, title, command, all_synthetic(snapshot))
+    return analysed(tables, edition, Terms(product, horizon_months, until, clock), policy or shipped_policy())
+
+
+def analysed(tables: Mapping[str, pd.DataFrame], edition: Edition, terms: Terms, policy: Policy) -> Validation:
+    """The statistics of these tables: a pure function."""
+    if terms.product not in parts.SCORES:
+        raise InputError(f"product is {terms.product!r}; {' and '.join(parts.SCORES)} can be validated")
+    found = parts.cohorts(tables, terms, policy)
+    n, bad = len(found.sample), found.n_defaults
+    ends = migration.endings(outcomes=tables["outcomes"], loans=tables["loans"] if len(tables["loans"]) else None)
+    matrix = migration.migration_matrix(
+        tables["reports"], product=terms.product, as_of=edition.as_of, horizon_months=terms.horizon_months, endings=ends
+    )
+    day = found.observed[found.observed["as_of_date"] == found.date]
+    return Validation(
+        edition=edition, policy=policy, terms=terms, cohorts=found,
+        rate=validation.default_rate_interval(n, bad, confidence=policy.confidence),
+        answers=verdicts.answers(found, tables["reports"], terms, policy),
+        ranking=_ranking(found, terms, policy),
+        roc=_or_none(lambda: validation.roc_curve(found.sample, score=terms.score)),
+        cap=_or_none(lambda: validation.cap_curve(found.sample, score=terms.score)),
+        classes=_classes(found, terms, policy),
+        periods=parts.by_period(found, terms, policy),
+        segments=parts.by_segment(found, terms, policy),
+        mix=parts.class_mix(found),
+        matrix=matrix, mobility=migration.mobility(matrix),
+        exclusions=backtest.default_rates(day),
+        exposure=_or_none(lambda: portfolio.concentration(tables["exposures"], as_of=edition.as_of))
+        if len(tables["exposures"]) else None,
+        vintages=_or_none(
+            lambda: validation.vintage_curves(tables["loans"], tables["outcomes"], known_until=edition.as_of)
+        ),
+    )  # fmt: skip
+
+
+def write_validation_report(found: Validation, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write the report to a file only its owner can read: whole, or not at all.
+
+    The ending of the name decides the form: ``.html`` or ``.xlsx``.
+
+    Raises
+    ------
+    InputError
+        Another ending, the file exists and `overwrite` is not set, or it cannot be written.
+    """
+    check_form(path, FORMS)
+    return write_document(found.document, path, sheets=lambda: sheets.of_document(found.document), overwrite=overwrite)
+
+
+def _ranking(found: Cohorts, terms: Terms, policy: Policy) -> dict[str, Statistic | str]:
+    """The ranking of the cohort; with a probability also whether that ranks better than the class."""
+    sample, level = found.sample, policy.confidence
+    named = "probability" if terms.product == "financial" else "class"
+    tests: dict[str, Callable[[], Statistic]] = {
+        f"AUC of the {named}": lambda: validation.auc(sample, score=terms.score, confidence=level),
+        "Somers' D (accuracy ratio)": lambda: validation.somers_d(sample, score=terms.score, confidence=level),
+        "KS": lambda: validation.ks(sample, score=terms.score),
+    }
+    if terms.product == "financial":
+        tests["AUC of the class"] = lambda: validation.auc(sample, score="risk_class", confidence=level)
+        tests["Probability less class"] = lambda: validation.auc_difference(
+            sample, score="default_probability", other="risk_class", confidence=level
+        )
+    return {name: _or_why(test) for name, test in tests.items()}
+
+
+def _classes(found: Cohorts, terms: Terms, policy: Policy) -> pd.DataFrame:
+    """Default rates by class; where probabilities are tested, with their means and verdicts."""
+    table = validation.default_rate_table(found.sample, confidence=policy.confidence)
+    if not parts.judges_probabilities(terms, policy) or found.sample["default_probability"].isna().all():
+        return table
+    said = validation.calibration_table(
+        found.sample, horizon_months=terms.horizon_months, confidence=policy.confidence, level=policy.level,
+        min_n=policy.min_class_companies,
+    )  # fmt: skip
+    if verdicts.too_few(found, policy):
+        said["verdict"] = verdicts.NO_VERDICT
+    merged = said.merge(table[["risk_class", "p_value_inversion"]], on="risk_class", how="left")
+    merged.attrs = {"base": said.attrs["base"] | {"as_of": f"{found.date:%Y-%m-%d}"}}
+    return merged
+
+
+def _known_until(outcomes: pd.DataFrame, given: str | None) -> pd.Timestamp:
+    if outcomes.empty:
+        raise InputError("there are no outcomes: give --outcomes FILE, or attach them first (xray attach)")
+    if given is None:
+        newest = outcomes["observed_until"].max()
+        if pd.isna(newest):
+            raise InputError("the outcomes do not say until when companies were watched (observed_until); give --as-of")
+        return pd.Timestamp(newest)
+    try:
+        return pd.Timestamp(pd.Timestamp(given).date())
+    except ValueError:
+        raise InputError(f"the day outcomes are known until is {given!r}; give a day such as 2025-06-30") from None
+
+
+def _or_none(make: Callable[[], _Found]) -> _Found | None:
+    """What can be made of these data; what cannot has no chapter."""
+    try:
+        return make()
+    except InputError:
+        return None
+
+
+def _or_why(make: Callable[[], Statistic]) -> Statistic | str:
+    try:
+        return make()
+    except InputError as error:
+        return str(error)

@@ -1,0 +1,1 @@
+"""What the companies look like as documented reports."""

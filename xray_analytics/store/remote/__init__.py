@@ -1,0 +1,1 @@
+"""A store at another place: published to it, read from it."""

@@ -1,0 +1,141 @@
+"""A folder on any file system that pyarrow knows: S3, Google Cloud Storage, Azure, HDFS, or a local one.
+
+The only module of the store that asks `pyarrow.fs`. A file appears under its name when it is complete, or not at all:
+object stores show what was written when the writer closes it, and a local file is written beside its name and moved.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from ...errors import InputError, StoreError
+
+_SPARK_SCHEMES = {"s3": "s3a"}
+_AWS_CODE = re.compile(r"AWS Error ([A-Z_]+)|\[code: (\w+)|HTTP status (\d+)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A prefix of a bucket, or a folder; `name`s are relative to it, with slashes."""
+
+    url: str
+    filesystem: fs.FileSystem = field(repr=False)
+    path: str = field(repr=False)
+
+    def put(self, name: str, data: pa.Buffer | bytes) -> None:
+        """A whole file under that name, in place of one that is there."""
+        target = f"{self.path}/{name}"
+        with self._asking(name):
+            if not isinstance(self.filesystem, fs.LocalFileSystem):
+                self._write(target, data)
+                return
+            staged = f"{target}.{os.getpid()}.part"
+            self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
+            self._write(staged, data)
+            _sync(staged)
+            self.filesystem.move(staged, target)
+
+    def get(self, name: str) -> bytes | None:
+        """The bytes of a file; None where there is none."""
+        with self._asking(name):
+            try:
+                with self.filesystem.open_input_stream(f"{self.path}/{name}") as stream:
+                    return bytes(stream.read())
+            except FileNotFoundError:
+                return None
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Name and size [bytes] of every file below a folder; nothing where there is no such folder."""
+        wanted = fs.FileSelector(f"{self.path}/{folder}", recursive=True, allow_not_found=True)
+        with self._asking(folder):
+            found = self.filesystem.get_file_info(wanted)
+        start = len(self.path) + 1
+        return {info.path[start:]: info.size for info in found if info.type == fs.FileType.File}
+
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is gone already is no error."""
+        with self._asking(name), suppress(FileNotFoundError):
+            self.filesystem.delete_file(f"{self.path}/{name}")
+
+    def spark_url(self, name: str) -> str:
+        """The file as Spark's own readers name it."""
+        scheme = urlsplit(self.url).scheme or "file"
+        return f"{_SPARK_SCHEMES.get(scheme, scheme)}://{self.path}/{name}"
+
+    def _write(self, target: str, data: pa.Buffer | bytes) -> None:
+        with self.filesystem.open_output_stream(target) as stream:
+            stream.write(data)
+
+    @contextmanager
+    def _asking(self, name: str) -> Iterator[None]:
+        """Errors of the file system as `StoreError`, without what its service says in full."""
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{self.url}/{name} cannot be read or written ({_why(error)}); check the name, the rights and the "
+                "connection, and run the command again: what was there before stays readable"
+            ) from None
+
+
+def place(url: str | os.PathLike[str], filesystem: fs.FileSystem | None = None) -> Place:
+    """The folder of a URL such as ``s3://bucket/prefix``, or of a path; with `filesystem` the path inside it.
+
+    Raises
+    ------
+    InputError
+        The URL holds a user or password, has no folder, or is of no file system that pyarrow knows.
+
+    Examples
+    --------
+    >>> place("/data/lake/").url
+    '/data/lake'
+    >>> place("s3://key:secret@bucket/lake")
+    Traceback (most recent call last):
+    xray_analytics.errors.InputError: a URL with a user or password ends up in logs; leave them out and set them \
+in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+    """
+    text = os.fspath(url)
+    parts = urlsplit(text)
+    if parts.username or parts.password:
+        raise InputError(
+            "a URL with a user or password ends up in logs; leave them out and set them in the environment, such as "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    shown = text.partition("?")[0].rstrip("/")
+    if filesystem is not None:
+        return Place(shown, filesystem, shown)
+    if "://" not in text:
+        return Place(shown, fs.LocalFileSystem(), os.path.abspath(text))
+    try:
+        found, path = fs.FileSystem.from_uri(text)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{shown} is no place that pyarrow can open ({_why(error)}); s3://bucket/prefix is") from None
+    if not path.strip("/"):
+        raise InputError(f"{shown} names no folder; write one such as s3://bucket/prefix")
+    return Place(shown, found, path.rstrip("/"))
+
+
+def _sync(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _why(error: BaseException) -> str:
+    """The service's own code where it gives one, else the system's word; never its whole answer."""
+    code = _AWS_CODE.search(str(error))
+    if code:
+        return str(next(filter(None, code.groups())))
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else type(error).__name__
