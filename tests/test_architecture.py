@@ -1,9 +1,17 @@
-"""The house keeps its order: who may import whom, what the public surface is, and how quickly it opens."""
+"""The house keeps its order: who may import whom, what the public surface is, and how quickly it opens.
+
+Every import counts, those inside functions and those for type hints alone too, and no folder is exempt: the children of
+each folder stand on floors, and an arrow points down. Where children form a circle there are no floors, and the test
+says who they are.
+"""
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,83 +19,152 @@ import pytest
 import xray_analytics
 
 PACKAGE = Path(xray_analytics.__file__).parent
-ROWS = [
-    {"errors"},
-    {"schema", "settings", "engine", "journal"},
-    {"tables"},
-    {"api", "tidy", "store", "charts", "sandbox", "analysis"},
-    {"upkeep", "replays", "tidying"},
-    {"archive", "forgetting", "intake", "lender"},
-    {"deliveries"},
-    {"fetch", "report", "export", "scale"},
-    {"demo"},
-    {"terminal"},
-    {"cli", ""},
-]
+CONTRIBUTING = PACKAGE.parent / "CONTRIBUTING.md"
+DOOR = "__init__"
+MOST_TOP_LEVEL_MODULES = 8
+MOST_FILES = 20  # in a folder
+MOST_LINES = 40  # in a function, without its docstring
 HEAVY_HOMES = {
-    "requests": {"api.transport"},
-    "urllib3": {"api.transport", "api.watchdog", "api.failure"},
+    "requests": {"api.http.transport"},
+    "urllib3": {"api.http"},
     "duckdb": {"engine"},
     "pyspark": {"engine"},
-    "sqlite3": {"journal"},
+    "sqlite3": {"api.journal"},
     "matplotlib": {"charts"},
-    "starlette": {"sandbox", "api.webhooks", "api.signature"},
+    "starlette": {"sandbox", "api.webhooks"},
     "uvicorn": {"sandbox", "api.webhooks"},
+    "typer": {"cli"},
 }
-MODULES = sorted(
-    p.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".").removesuffix("__init__").rstrip(".")
-    for p in PACKAGE.rglob("*.py")
-)
+FILES = {
+    tuple(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+FOLDERS = sorted({file[:-1] for file in FILES})
 
 
-def row(module):
-    top = module.split(".")[0]
-    return next(i for i, names in enumerate(ROWS) if top in names)
+def dotted(file):
+    return ".".join(part for part in file if part != DOOR)
 
 
-def imports(module):
-    """(absolute or package-relative name, is it inside a function) of every import of the module."""
-    path = PACKAGE / (module.replace(".", "/") or "__init__")
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+def file_of(parts):
+    """The file of a module of this package, or None where there is no such module."""
+    return next((file for file in (parts, (*parts, DOOR)) if file in FILES), None)
+
+
+def outer_imports(tree):
+    """Names of other packages' modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module, None
-        elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".") if package else []
-            base = ".".join(parts[: len(parts) - node.level + 1])
-            target = ".".join(filter(None, (base, node.module)))
+            yield node.module
+
+
+def inner_imports(file):
+    """The files of this package that a file imports: the submodule where one is named, else the module itself."""
+    for node in ast.walk(FILES[file]):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = file[: len(file) - node.level] + tuple((node.module or "").split(".") if node.module else ())
             for alias in node.names:
-                inner = f"{target}.{alias.name}".strip(".")
-                yield None, inner if inner in MODULES else target
+                yield file_of((*base, alias.name)) or file_of(base)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports__point_downwards(module):
-    for _, inner in imports(module):
-        if not inner:
+def arrows(folder):
+    """Child -> the children of the same folder that it imports, files of subfolders included."""
+    depth, children = len(folder), defaultdict(set)
+    for file in FILES:
+        if file[:depth] != folder:
             continue
-        same_folder = inner.split(".")[0] == module.split(".")[0]
-        assert same_folder or row(inner) < row(module), f"{module} imports {inner}, which is not below it"
+        below = children[file[depth]]
+        below |= {seen[depth] for seen in inner_imports(file) if seen[:depth] == folder} - {file[depth]}
+    return children
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports__the_outside_world_has_one_door(module):
-    for outer, _ in imports(module):
-        homes = HEAVY_HOMES.get((outer or "").split(".")[0])
-        assert homes is None or any(f"{module}.".startswith(f"{home}.") for home in homes), f"{module} imports {outer}"
+def floors(children):
+    """Child -> floor: 1 on the ground, every other one above all that it imports."""
+    found = {}
+    for child in TopologicalSorter(children).static_order():
+        found[child] = 1 + max((found[below] for below in children[child]), default=0)
+    return found
 
 
-def test_sandbox_and_tidy__share_no_code():
-    for module in MODULES:
-        for _, inner in imports(module):
-            if module.startswith("sandbox"):
-                assert not (inner or "").startswith("tidy")
-            if module.startswith("tidy"):
-                assert not (inner or "").startswith("sandbox")
+def rooms():
+    """Direct children of the package: modules and folders."""
+    return {file[0] for file in FILES} - {DOOR, "__main__"}
+
+
+def functions():
+    for file, tree in FILES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                yield f"{dotted(file)}.{node.name}", body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: dotted(folder) or "xray_analytics")
+def test_floors__of_every_folder(folder):
+    try:
+        assert floors(arrows(folder))
+    except CycleError as circle:
+        pytest.fail(f"a circle in {dotted(folder) or 'the package'}: {' -> '.join(circle.args[1])}")
+
+
+def test_floors__notices_a_circle():
+    with pytest.raises(CycleError):
+        floors({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert floors({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": 3, "b": 2, "c": 1}
+
+
+def test_rooms__are_few(figure):
+    found = {child: below - {DOOR, "__main__"} for child, below in arrows(()).items() if child in rooms()}
+    figure("rooms", len(found))
+    figure("floors", max(floors(found).values()))
+    figure("arrows between rooms", sum(map(len, found.values())))
+    assert len(found) <= 18
+    assert max(floors(found).values()) <= 8
+    modules = {file[0] for file in FILES if len(file) == 1} & rooms()
+    assert len(modules) <= MOST_TOP_LEVEL_MODULES, modules
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: dotted(folder) or "xray_analytics")
+def test_folders__stay_small(folder):
+    files = [file for file in FILES if file[:-1] == folder and file[-1] != DOOR]
+    assert len(files) <= MOST_FILES
+    assert len(files) > 1 or not folder or any(len(file) > len(folder) + 1 for file in FILES if file[:-1] != folder)
+
+
+def test_functions__stay_short():
+    assert [name for name, lines in functions() if lines > MOST_LINES] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=dotted)
+def test_imports__the_outside_world_has_one_door(file):
+    for outer in outer_imports(FILES[file]):
+        homes = HEAVY_HOMES.get(outer.split(".")[0])
+        assert homes is None or any(f"{dotted(file)}.".startswith(f"{home}.") for home in homes), f"it imports {outer}"
+
+
+@pytest.mark.parametrize(("one", "other"), [("sandbox", "tidy"), ("tidy", "sandbox"), ("analysis", "store")])
+def test_rooms__that_know_nothing_of_each_other(one, other):
+    assert other not in arrows(())[one]
+
+
+def test_map__names_every_room_and_only_what_is_there():
+    """The package's docstring says where to go; so does the page for contributors."""
+    lines = [line for line in xray_analytics.__doc__.splitlines() if "▸" in line]
+    named = {place.strip() for line in lines for place in line.split("▸")[1].split(",")}
+    assert len(lines) <= 12
+    assert named == rooms()
+
+
+def test_contributing__names_files_that_exist():
+    text = CONTRIBUTING.read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:xray_analytics|tests|notebooks|data)/[\w./]*)`", text))
+    assert len(named) > 10
+    assert sorted(name for name in named if not (PACKAGE.parent / name).exists()) == []
+    for heading in ("Run", "Test", "table column", "analysis", "chart", "report chapter", "payload"):
+        assert heading in text, f"it does not say how to: {heading}"
+    assert "CONTRIBUTING.md" in (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_public_surface__is_what_it_says():
@@ -100,7 +177,7 @@ def test_public_surface__is_what_it_says():
 
 def test_public_functions__are_not_hidden_by_modules():
     """Importing a submodule sets an attribute of its name on the package."""
-    assert not set(xray_analytics._HOMES) & {module.split(".")[0] for module in MODULES}
+    assert not set(xray_analytics._HOMES) & rooms()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,19 @@ The way of the data::
     lender's files ──attach──▶ companies · loans · exposures · outcomes
     snapshot(as_of) ──read──▶ frames ──analysis──▶ small frame ──chart──▶ Axes
 
+To change what is on the left, open what is on the right::
+
+    a table or column, its unit, meaning or check  ▸ tables, schema
+    what can be set, what is said when it fails    ▸ settings, errors
+    how the service is talked to                   ▸ api
+    how a payload becomes rows                     ▸ tidy
+    how data come in, again, and go                ▸ ingest
+    how they are kept, seen as of a day, written   ▸ store, engine, files
+    a figure, and its picture                      ▸ analysis, charts
+    what a committee or a model team is handed     ▸ report, export
+    the fictitious service                         ▸ sandbox
+    a command, its options, what it prints         ▸ cli, progress
+
 Names are loaded when they are first used, so that importing the package costs next to nothing.
 """
 
