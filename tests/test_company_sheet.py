@@ -9,6 +9,7 @@ import pytest
 from xray_analytics import Sandbox, Store, XRayClient, attach, sync
 from xray_analytics.errors import InputError
 from xray_analytics.report import company
+from xray_analytics.report.company import results
 from xray_analytics.report.document import pdf
 
 
@@ -67,10 +68,10 @@ def test_largest_parties_are_those_of_the_newest_report(found):
 
 
 def test_pdf_has_two_pages_and_the_same_bytes_again(found, store, busiest):
-    made = pdf.to_pdf(found.document)
+    made = pdf.to_pdf(company.document(found))
     assert n_pages(made) == 2
     again = company.analyse(store.snapshot(), busiest, command="xray report company")
-    assert pdf.to_pdf(again.document) == made
+    assert pdf.to_pdf(company.document(again)) == made
     assert company.render(again) == company.render(found)
 
 
@@ -103,7 +104,7 @@ def test_an_unknown_company_is_told_with_near_codes_and_no_person(store, busiest
         company.analyse(store.snapshot(), "'; DROP TABLE x")
     reports = pd.DataFrame({"company_id": ["123456789", "123456780"]})
     persons = pd.DataFrame({"company_id": ["123456789"], "is_natural_person": pd.array([True], "boolean")})
-    told = company._unknown("12345678", reports, persons)
+    told = results._unknown("12345678", reports, persons)
     assert "123456780" in told
     assert "123456789" not in told
 
@@ -118,7 +119,7 @@ def test_grades_follow_the_learnt_direction():
         "report_id": list("xyz"), "report_version": 1, "criterion_no": 0, "criterion": "overdraft", "value": 1.0,
         "quantile_pct": [5.0, 50.0, 95.0], "sentiment": ["good", "neutral", "bad"],
     })  # fmt: skip
-    grades = [company.graded(criteria, reports, name)["grade"].item() for name in "xyz"]
+    grades = [results.graded(criteria, reports, name)["grade"].item() for name in "xyz"]
     assert grades == ["A", "C", "E"]
 
 

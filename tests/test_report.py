@@ -15,8 +15,9 @@ import pytest
 from xray_analytics import tables
 from xray_analytics.cli import terminal
 from xray_analytics.errors import InputError
-from xray_analytics.report import portfolio
-from xray_analytics.report.document import page, sheets
+from xray_analytics.report import masking, portfolio
+from xray_analytics.report.document import page
+from xray_analytics.report.portfolio import sheets
 from xray_analytics.store import Store
 
 HOSTILE = "<script>alert(1)</script> =cmd|' /C calc'!A0 \u202eشركة"
@@ -276,7 +277,7 @@ def in_html(found, folder):
 
 
 def in_svg(found, folder):
-    element = ElementTree.fromstring(str(dict(found.document.figures())["criteria"].svg))
+    element = ElementTree.fromstring(str(dict(portfolio.document(found).figures())["criteria"].svg))
     assert "script" not in {child.tag.rpartition("}")[2] for child in element.iter()}
     return " ".join(element.itertext())
 
@@ -315,10 +316,10 @@ def test_hostile_text_is_text_in_every_form(hostile, tmp_path, form):
 
 def test_natural_persons_are_masked_and_unknown_names_withheld():
     ids = pd.Series(["000000000", "000000001", "000000002", "999999999"], dtype="string")
-    found = page.with_names(pd.DataFrame({"company_id": ids}), companies(3))
+    found = masking.with_names(pd.DataFrame({"company_id": ids}), companies(3))
     assert found["company_id"].tolist() == ["000000000", "…001", "000000002", "999999999"]
     assert found["company_name"].fillna("–").tolist() == [f"{HOSTILE} 0", "natural person", "name withheld", "–"]
-    open_ = page.with_names(pd.DataFrame({"company_id": ids}), companies(3), show_persons=True)
+    open_ = masking.with_names(pd.DataFrame({"company_id": ids}), companies(3), show_persons=True)
     assert open_["company_id"].tolist() == ids.tolist()
     assert open_["company_name"].iloc[1] == f"{HOSTILE} 1"
 
@@ -402,9 +403,9 @@ def test_small_counts_are_hidden_and_no_company_is_listed(frames):
     assert "Single companies are not listed" in text
     assert "Bank class 4 or 5" not in text
     assert [code for code in frames["companies"]["company_id"] if code in text] == []
-    shown = [row[1] for row in dict(found.document.figures())["bank_classes"].grid.rows]
+    shown = [row[1] for row in dict(portfolio.document(found).figures())["bank_classes"].grid.rows]
     assert all(count in ("–", "0") or int(count) >= 8 for count in shown)
-    names = {sheet.name for sheet in sheets.sheets(found)}
+    names = {sheet.name for sheet in sheets.sheets(found, portfolio.document(found))}
     assert not names & {"Watch list", "Companies", "Apart", "Findings"}
     with pytest.raises(InputError, match="min_n is 1"):
         portfolio.analyse(None, min_n=1)

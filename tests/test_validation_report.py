@@ -14,7 +14,7 @@ from xray_analytics.analysis.validation import shipped_policy
 from xray_analytics.analysis.validation.policy import SHIPPED
 from xray_analytics.errors import InputError
 from xray_analytics.report import validation as report
-from xray_analytics.report.document.document import Edition
+from xray_analytics.report.edition import Edition
 from xray_analytics.report.validation.figures import class_table
 from xray_analytics.sandbox import lender
 from xray_analytics.sandbox.payloads import financial
@@ -65,7 +65,7 @@ def economy():
 
 @pytest.fixture(scope="module")
 def found(economy):
-    return report.analysed(economy, EDITION, report.Terms("financial", 12, UNTIL), shipped_policy())
+    return report.analysed(economy, EDITION, report.ValidationTerms("financial", 12, UNTIL), shipped_policy())
 
 
 def verdict(found, question):
@@ -93,7 +93,7 @@ def test_planted__right_probabilities_are_left_alone(economy):
         default_probability=np.minimum(economy["reports"]["default_probability"] * 1.5, 1)
     )
     mended = report.analysed(
-        economy | {"reports": right}, EDITION, report.Terms("financial", 12, UNTIL), shipped_policy()
+        economy | {"reports": right}, EDITION, report.ValidationTerms("financial", 12, UNTIL), shipped_policy()
     )
     assert verdict(mended, "Are the probabilities high enough?").verdict == "not rejected"
     assert verdict(mended, "In every class?").verdict == "not rejected"
@@ -140,7 +140,7 @@ def test_workbook__numbers_stay_numbers(found, tmp_path):
 
 def test_little__is_never_judged(found, economy):
     strict = replace(shipped_policy(), min_companies=100_000)
-    careful = report.analysed(economy, EDITION, report.Terms("financial", 12, UNTIL), strict)
+    careful = report.analysed(economy, EDITION, report.ValidationTerms("financial", 12, UNTIL), strict)
     assert {row.verdict for row in careful.verdicts} == {"no verdict"}
     assert set(careful.classes["verdict"]) == {"no verdict"}
     assert "the policy judges none under 100,000 companies and 30 defaults" in careful.too_few
@@ -148,7 +148,7 @@ def test_little__is_never_judged(found, economy):
 
 
 def test_horizon__other_than_declared_tests_no_probability(economy):
-    short = report.analysed(economy, EDITION, report.Terms("financial", 6, UNTIL), shipped_policy())
+    short = report.analysed(economy, EDITION, report.ValidationTerms("financial", 6, UNTIL), shipped_policy())
     overall = verdict(short, "Are the probabilities high enough?")
     assert (overall.verdict, overall.value) == ("no verdict", None)
     assert overall.why == "the policy declares probabilities over 12 months, the outcomes are seen over 6"
@@ -156,7 +156,7 @@ def test_horizon__other_than_declared_tests_no_probability(economy):
     assert "mean_probability" not in short.periods
     assert len(short.periods) > 1
     assert short.periods["cohort"].iloc[-1] == "all (clustered)"
-    assert not any("Mean probability" in tile.label for tile in short.document.tiles)
+    assert not any("Mean probability" in tile.label for tile in report.document(short).tiles)
 
 
 def bank_book(n=2400):
@@ -182,7 +182,7 @@ def bank_book(n=2400):
 
 def test_bank__has_default_rates_but_no_probabilities():
     book = bank_book()
-    found = report.analysed(book, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    found = report.analysed(book, EDITION, report.ValidationTerms("bank", 12, UNTIL), shipped_policy())
     assert verdict(found, "Do worse classes default more?").verdict == "reversed: 3 (C) below 2 (B)"
     assert [row.question for row in found.verdicts if "probabilit" in row.question] == []
     assert found.no_probability == "bank classes have no probability of default"
@@ -190,39 +190,39 @@ def test_bank__has_default_rates_but_no_probabilities():
     pooled = found.periods.iloc[-1]
     assert pooled["n"] == found.periods["n"].iloc[:2].sum()
     assert pooled["low"] < pooled["default_rate_ratio"] < pooled["high"]
-    names = [name for name, _ in found.document.figures()]
+    names = [name for name, _ in report.document(found).figures()]
     assert names == ["roc", "cap", "classes", "cohorts", "migration"]
-    assert all(figure.problem == "" for _, figure in found.document.figures())
-    again = report.analysed(book, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    assert all(figure.problem == "" for _, figure in report.document(found).figures())
+    again = report.analysed(book, EDITION, report.ValidationTerms("bank", 12, UNTIL), shipped_policy())
     from xray_analytics.report.document.html import to_html
 
-    assert to_html(found.document) == to_html(again.document)
+    assert to_html(report.document(found)) == to_html(report.document(again))
 
 
 def test_refused__with_a_reason():
     book = bank_book(30)
     none = conformed("outcomes", pd.DataFrame())
     with pytest.raises(InputError, match="there are no outcomes to validate with"):
-        report.analysed(book | {"outcomes": none}, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+        report.analysed(book | {"outcomes": none}, EDITION, report.ValidationTerms("bank", 12, UNTIL), shipped_policy())
     with pytest.raises(InputError, match="there is no financial report"):
-        report.analysed(book, EDITION, report.Terms("financial", 12, UNTIL), shipped_policy())
+        report.analysed(book, EDITION, report.ValidationTerms("financial", 12, UNTIL), shipped_policy())
     with pytest.raises(InputError, match="product is 'esg'"):
-        report.analysed(book, EDITION, report.Terms("esg", 12, UNTIL), shipped_policy())
+        report.analysed(book, EDITION, report.ValidationTerms("esg", 12, UNTIL), shipped_policy())
 
 
 def test_without_a_default__the_report_still_stands():
     book = bank_book(60)
     book["outcomes"] = book["outcomes"].assign(default_date=pd.NaT)
-    found = report.analysed(book, EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    found = report.analysed(book, EDITION, report.ValidationTerms("bank", 12, UNTIL), shipped_policy())
     assert "0 of 60 observations defaulted" in verdict(found, "Does it rank the risk?").why
-    assert "Not shown: 0 of 60 observations defaulted" in str(found.document.sections[1].blocks[0])
+    assert "Not shown: 0 of 60 observations defaulted" in str(report.document(found).sections[1].blocks[0])
 
 
 def test_few__rates_of_under_twenty_companies_are_not_given():
-    found = report.analysed(bank_book(60), EDITION, report.Terms("bank", 12, UNTIL), shipped_policy())
+    found = report.analysed(bank_book(60), EDITION, report.ValidationTerms("bank", 12, UNTIL), shipped_policy())
     small = found.classes["n"] < 20
     assert small.any()
-    table = dict(found.document.figures())["classes"].grid or class_table(found)
+    table = dict(report.document(found).figures())["classes"].grid or class_table(found)
     rates = table.frame["default_rate_ratio"]
     assert rates.isna().tolist() == small.tolist()
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from xray_analytics.errors import InputError
-from xray_analytics.report.document.workbook import Chart, Sheet, workbook, write_workbook
+from xray_analytics.report.document.workbook import Sheet, SheetChart, workbook, write_workbook
 
 HOSTILE = ["=cmd|' /C calc'!A0", "+1", "@SUM(A1)", "https://evil.example/", "0123", "a\x00\x1b[31m\u202eb", "<b>&"]
 ABOUT = [("As of", "2025-06-30"), ("Command", "xray report portfolio --out '=1'")]
@@ -78,7 +78,7 @@ def test_read_me_comes_first_with_what_is_known_and_the_sheets():
 
 @pytest.mark.parametrize("kind", ["column", "bar", "line"])
 def test_chart_is_excels_own_and_names_its_cells(kind):
-    drawn = Chart(kind, "month", ("total_credit", "n_companies"), "Credits <&>", stacked=kind == "column")
+    drawn = SheetChart(kind, "month", ("total_credit", "n_companies"), "Credits <&>", stacked=kind == "column")
     data = workbook([Sheet("It's", frame(), chart=drawn)], ABOUT, title="T", as_of="2025-06-30")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         xml = archive.read("xl/charts/chart1.xml").decode()
@@ -94,7 +94,7 @@ def test_same_sheets_same_bytes_and_the_frame_unchanged():
 
 
 def test_without_rows_a_sheet_has_its_header():
-    page = book(Sheet("One", frame().head(0), chart=Chart("line", "month", ("auc",), "T")))["One"]
+    page = book(Sheet("One", frame().head(0), chart=SheetChart("line", "month", ("auc",), "T")))["One"]
     assert [cell.value for cell in page[1]] == list(frame().columns)
 
 
@@ -105,7 +105,7 @@ def test_without_rows_a_sheet_has_its_header():
         (Sheet("x" * 32, frame()), "1 to 31 characters"),
         (Sheet("read ME", frame()), "no sheet can be called"),
         (Sheet("One", frame(), {"nothing": "N"}), "the sheet One lacks nothing"),
-        (Sheet("One", frame(), chart=Chart("line", "day", ("auc",), "T")), "the sheet One lacks day"),
+        (Sheet("One", frame(), chart=SheetChart("line", "day", ("auc",), "T")), "the sheet One lacks day"),
         (Sheet("One", pd.DataFrame(index=range(1_048_576))), "more than Excel holds"),
     ],
 )

@@ -122,7 +122,7 @@ def report_portfolio(
 
     told = {"--as-of": as_of, "--clock": clock if as_of else None, "--since": since, "--min-n": min_n or None}
     command = _again("portfolio", store, told, out, show_persons)
-    write.check_places(out, write.FORMS, overwrite=force)
+    write.check_places(out, portfolio.FORMS, overwrite=force)
     snapshot = existing_store(store).snapshot(as_of, clock=clock)
     found = portfolio.analyse(snapshot, command=command, since=since, min_n=min_n, show_persons=show_persons)
     for path in out:
@@ -150,7 +150,7 @@ def report_company(
     told = {"--as-of": as_of, "--clock": clock if as_of else None}
     flag = " --shareable" if shareable else ""
     command = _again(f"company {company}{flag}", store, told, out, show_persons)
-    write.check_places(out, write.PAGES, overwrite=force)
+    write.check_places(out, sheet.FORMS, overwrite=force)
     snapshot = existing_store(store).snapshot(as_of, clock=clock)
     found = sheet.analyse(snapshot, company, command=command, shareable=shareable, show_persons=show_persons)
     for path in out:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..analysis import cashflow, quality
+from .snapshot import of_reports
 
 if TYPE_CHECKING:
     from ..store.snapshot import Snapshot
@@ -22,7 +23,7 @@ _OF_REPORTS = ("statement_summaries",)
 
 
 @dataclass(frozen=True)
-class Entries:
+class TransactionResults:
     """The results of the analyses that read transactions, each with its base."""
 
     ledger: pd.DataFrame
@@ -31,12 +32,12 @@ class Entries:
     concentration: pd.DataFrame
 
 
-def of_entries(frames: Mapping[str, pd.DataFrame]) -> Entries:
+def of_transactions(frames: Mapping[str, pd.DataFrame]) -> TransactionResults:
     """The analyses of these tables: a pure function."""
     transactions, reports, statements = (frames[n] for n in ("transactions", "reports", "statement_summaries"))
     families = cashflow.categories(transactions)
     known: dict[str, Any] = {"categories": families, "statements": statements}
-    return Entries(
+    return TransactionResults(
         ledger=quality.reconciliation(statements, transactions, frames["movement_metrics"]),
         incidents=cashflow.incidents(transactions, reports, **known),
         recurring=cashflow.recurring(transactions, reports, **known),
@@ -46,10 +47,12 @@ def of_entries(frames: Mapping[str, pd.DataFrame]) -> Entries:
     )
 
 
-def in_pieces(snapshot: Snapshot, frames: Mapping[str, pd.DataFrame]) -> Entries:
+def in_pieces(snapshot: Snapshot, frames: Mapping[str, pd.DataFrame]) -> TransactionResults:
     """The same from a store, with the transactions of some companies in memory at a time."""
-    parts = [of_entries(piece) for piece in _pieces(snapshot, frames, (*_OF_REPORTS, "movement_metrics"))]
-    return Entries(**{field.name: together([getattr(part, field.name) for part in parts]) for field in fields(Entries)})
+    parts = [of_transactions(piece) for piece in _pieces(snapshot, frames, (*_OF_REPORTS, "movement_metrics"))]
+    return TransactionResults(
+        **{field.name: together([getattr(part, field.name) for part in parts]) for field in fields(TransactionResults)}
+    )
 
 
 def streams_and_incidents(snapshot: Snapshot, frames: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -73,10 +76,8 @@ def _pieces(
     for first in range(0, max(len(companies), 1), COMPANIES_AT_ONCE):
         piece = reports[(number >= first) & (number < first + COMPANIES_AT_ONCE)]
         ids = piece["report_id"]
-        quoted = [str(id).replace("'", "''") for id in ids]
-        where = "report_id IN ('" + "', '".join(quoted) + "')"
         of_them = {name: frames[name][frames[name]["report_id"].isin(ids)] for name in names}
-        transactions = snapshot.read("transactions", columns=TRANSACTIONS, where=where)
+        transactions = snapshot.read("transactions", columns=TRANSACTIONS, where=of_reports(ids))
         yield of_them | {"reports": piece, "transactions": transactions}
 
 

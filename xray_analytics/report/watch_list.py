@@ -1,4 +1,4 @@
-"""The watch list of a snapshot: every rule of it, those on entries too."""
+"""The watch list of a snapshot: every rule of it, those on transactions too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pandas as pd
 
 from ..analysis import cashflow, monitoring
 from ..errors import InputError
-from .document.page import with_names
+from .masking import with_names
+from .snapshot import day_of
 from .transactions import streams_and_incidents
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def watched(snapshot: Snapshot, *, show_persons: bool = False) -> pd.DataFrame:
     reports = tables["reports"]
     if reports.empty:
         raise InputError("the snapshot has no reports to watch; run xray sync or xray import first")
-    as_of = f"{snapshot.as_of or reports['available_at'].max():%Y-%m-%d}"
+    as_of = day_of(snapshot, reports)
     recurring, incidents = streams_and_incidents(snapshot, tables)
     flows = cashflow.monthly_flows(tables["monthly_summaries"], reports)
     rows = monitoring.watch_list(reports, flows, incidents, recurring, as_of=as_of)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from ... import charts
 from ...charts import class_label, plain
-from ..document.document import Block, Charts, Columns, Document, Heading, Section, Sentences, Table, Terms
+from ..document.document import Block, Charts, Columns, Document, Glossary, Heading, NamedGrid, Section, Sentences
 from ..document.page import Figure, Tile, figure, grid, text
-
-if TYPE_CHECKING:
-    from .results import Company
+from .results import CompanyProfile
 
 HALF, WHOLE = (5.6, 3.3), (11.0, 3.4)  # inches
 NAME, SENTENCE = 34, 120  # characters
@@ -22,7 +20,7 @@ _CLASS_COLUMNS = ("bank_risk_class", "financial_risk_class")
 _INCIDENTS, _STREAMS, _RULES, _FINDINGS, _CRITERIA, _RATIOS, _REPORTS = 6, 8, 6, 5, 12, 14, 7
 
 
-def document(found: Company) -> Document:
+def document(found: CompanyProfile) -> Document:
     """Two pages: how it stands and moves, and what is behind it."""
     code, name = found.identity
     command = found.edition.command and found.edition.command.replace(found.company_id, code)  # masked there too
@@ -38,7 +36,7 @@ def document(found: Company) -> Document:
     return Document(edition, lead, tuple(_tiles(found)), sections, is_small=True)
 
 
-def _tiles(found: Company) -> list[Tile]:
+def _tiles(found: CompanyProfile) -> list[Tile]:
     newest = {product: _newest(found.reports, product) for product in ("bank", "financial")}
     tiles = []
     for product, row in newest.items():
@@ -80,7 +78,7 @@ def _newest(reports: pd.DataFrame, product: str) -> pd.Series[Any] | None:
     return None if rows.empty else rows.iloc[-1]
 
 
-def _charts(found: Company) -> tuple[Block, ...]:
+def _charts(found: CompanyProfile) -> tuple[Block, ...]:
     no_grid = grid(pd.DataFrame({"n": []}), {"n": "n"})
     rated = found.reports[found.reports["product"].isin(["bank", "financial"])].copy()
     rated.attrs["base"] = {"used": len(rated), "excluded": {}, "as_of": found.edition.as_of}
@@ -97,12 +95,12 @@ def _bare(shown: Figure) -> Figure:
     return Figure("", "", shown.axes, None, shown.problem, shown.title)
 
 
-def _watched(found: Company) -> Columns:
+def _watched(found: CompanyProfile) -> Columns:
     rows = found.watch
     rules: Block = Sentences("No rule is met. That is no clean bill: a rule says nothing where the data are too short.")
     if len(rows):
         heads = {"rule": "Rule", "severity": "Severity", "evidence": "Evidence"}
-        rules = Table("Rules met", grid(_short(rows, "evidence", SENTENCE), heads, most=_RULES))
+        rules = NamedGrid("Rules met", grid(_short(rows, "evidence", SENTENCE), heads, most=_RULES))
     seen = found.reports.iloc[::-1].assign(
         rating=lambda t: [_rating(*row) for row in t[["product", *_CLASS_COLUMNS]].itertuples(index=False)],
         created_at=lambda t: t["created_at"].dt.tz_localize(None).dt.normalize(),
@@ -110,7 +108,7 @@ def _watched(found: Company) -> Columns:
     heads = {"created_at": "Created", "product": "Report", "rating": "Class", "period_end_date": "Data to"}
     return Columns(
         (Heading("Rules of the watch list met"), rules),
-        (Heading("Reports, newest first"), Table("Reports", grid(seen, heads, most=_REPORTS))),
+        (Heading("Reports, newest first"), NamedGrid("Reports", grid(seen, heads, most=_REPORTS))),
     )
 
 
@@ -120,7 +118,7 @@ def _rating(product: str, bank: Any, financial: Any) -> str:
     return "–" if isinstance(rating, str) else class_label(None if pd.isna(rating) else int(rating))
 
 
-def _behind(found: Company) -> Columns:
+def _behind(found: CompanyProfile) -> Columns:
     return Columns(
         (
             *_parties(found, "credit", "Largest payers"), *_parties(found, "debit", "Largest payees"),
@@ -134,19 +132,19 @@ def _behind(found: Company) -> Columns:
     )  # fmt: skip
 
 
-def _listed(title: str, table: Table | Sentences) -> tuple[Block, ...]:
+def _listed(title: str, table: NamedGrid | Sentences) -> tuple[Block, ...]:
     return Heading(title), table
 
 
-def _parties(found: Company, side: str, title: str) -> tuple[Block, ...]:
+def _parties(found: CompanyProfile, side: str, title: str) -> tuple[Block, ...]:
     rows = _short(found.parties[found.parties["side"] == side], "party", NAME)
     if rows.empty:
         return _listed(title, Sentences("None seen."))
     heads = {"party": "Name", "n": "Entries", "total": "Total", "share_ratio": "Share"}
-    return _listed(title, Table(title, grid(rows, heads)))
+    return _listed(title, NamedGrid(title, grid(rows, heads)))
 
 
-def _streams(found: Company) -> Table | Sentences:
+def _streams(found: CompanyProfile) -> NamedGrid | Sentences:
     rows = found.entries.recurring
     rows = rows[rows["is_active"].fillna(False).astype(bool)].sort_values(["total", "stem"], ascending=[False, True])
     if rows.empty:
@@ -156,10 +154,10 @@ def _streams(found: Company) -> Table | Sentences:
         period=rows["period"].str.replace("_", "-"),
     )
     heads = {"counterparty": "Name", "period": "Period", "amount": "Amount", "next_due_date": "Next"}
-    return Table("Recurring", grid(rows, heads, most=_STREAMS))
+    return NamedGrid("Recurring", grid(rows, heads, most=_STREAMS))
 
 
-def _incidents(found: Company) -> Table | Sentences:
+def _incidents(found: CompanyProfile) -> NamedGrid | Sentences:
     rows = found.entries.incidents.sort_values(["incident_date", "incident"], ascending=[False, True], kind="stable")
     if rows.empty:
         return Sentences("None seen.")
@@ -168,10 +166,10 @@ def _incidents(found: Company) -> Table | Sentences:
     heads = {"incident_date": "Day", "incident": "Incident", "evidence": "Evidence"}
     if found.is_shareable:
         heads = {"incident_date": "Day", "incident": "Incident", "amount": "Amount"}
-    return Table("Incidents", grid(rows, heads, most=_INCIDENTS))
+    return NamedGrid("Incidents", grid(rows, heads, most=_INCIDENTS))
 
 
-def _criteria(found: Company) -> Table | Sentences:
+def _criteria(found: CompanyProfile) -> NamedGrid | Sentences:
     if found.criteria.empty:
         return Sentences("The newest bank report names none.")
     rows = _short(found.criteria.assign(criterion=found.criteria["criterion"].map(_spaced)), "criterion", NAME)
@@ -179,32 +177,32 @@ def _criteria(found: Company) -> Table | Sentences:
         "criterion": "Criterion", "value": "Value", "quantile_pct": "Quantile", "sentiment": "Service says",
         "grade": "Grade",
     }  # fmt: skip
-    return Table("Criteria", grid(rows, heads, most=_CRITERIA))
+    return NamedGrid("Criteria", grid(rows, heads, most=_CRITERIA))
 
 
-def _ratios(found: Company) -> Table | Sentences:
+def _ratios(found: CompanyProfile) -> NamedGrid | Sentences:
     if found.ratios.empty:
         return Sentences("There is no financial report with ratios.")
     away = (found.ratios["value"] - found.ratios["p50"]).abs() / (found.ratios["p75"] - found.ratios["p25"])
     rows = found.ratios.assign(criterion=found.ratios["criterion"].map(_spaced), away=away)
     rows = _short(rows.sort_values(["away", "criterion"], ascending=[False, True]), "criterion", 30)
     heads = {"criterion": "Ratio", "value": "Company", "p25": "25 %", "p50": "Median", "p75": "75 %", "n": "n"}
-    return Table("Ratios", grid(rows, heads, most=_RATIOS))
+    return NamedGrid("Ratios", grid(rows, heads, most=_RATIOS))
 
 
-def _findings(found: Company) -> Table | Sentences:
+def _findings(found: CompanyProfile) -> NamedGrid | Sentences:
     rows = found.findings[found.findings["severity"] != "low"]
     if rows.empty:
         return Sentences("Every check that could be made holds.")
     rows = _short(rows, "finding", 90)
-    return Table("Findings", grid(rows, {"severity": "Severity", "finding": "What was found"}, most=_FINDINGS))
+    return NamedGrid("Findings", grid(rows, {"severity": "Severity", "finding": "What was found"}, most=_FINDINGS))
 
 
-def _notes(found: Company) -> tuple[Block, ...]:
-    return Heading("Bank against accounts"), Terms((*_declared(found), *_classes(found), *_debt(found), *_reading()))
+def _notes(found: CompanyProfile) -> tuple[Block, ...]:
+    return Heading("Bank against accounts"), Glossary((*_declared(found), *_classes(found), *_debt(found), *_reading()))
 
 
-def _declared(found: Company) -> list[tuple[str, str]]:
+def _declared(found: CompanyProfile) -> list[tuple[str, str]]:
     known = found.declared[found.declared["low_ratio"].notna()]
     if known.empty:
         return [("Revenue", "No declared revenue to compare the credits with.")]
@@ -219,7 +217,7 @@ def _declared(found: Company) -> list[tuple[str, str]]:
     )]  # fmt: skip
 
 
-def _classes(found: Company) -> list[tuple[str, str]]:
+def _classes(found: CompanyProfile) -> list[tuple[str, str]]:
     bank, financial = (_newest(found.reports, product) for product in ("bank", "financial"))
     if (
         bank is None
@@ -237,7 +235,7 @@ def _classes(found: Company) -> list[tuple[str, str]]:
     return [("Classes", f"Bank and financial class {words}. The two scales are not proven equal.")]
 
 
-def _debt(found: Company) -> list[tuple[str, str]]:
+def _debt(found: CompanyProfile) -> list[tuple[str, str]]:
     rows = found.debt[found.debt["status"] == "known"]
     if rows.empty:
         return [("Debt service", "No active loan payment, or no complete month, was seen.")]

@@ -1,16 +1,10 @@
-"""The tear sheet of one company: two A4 pages on who it is, how it moves, what went wrong and what to trust.
-
-Everything is of one snapshot. Overlapping reports are resolved as in the analyses; counterparties are of the newest
-bank report. Shareable, it names no counterparty and repeats nothing that a bank wrote.
-"""
+"""The results of one company's tear sheet: what the analyses say of it, before it is shown anywhere."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,13 +13,10 @@ from ...analysis import cashflow, monitoring, quality
 from ...analysis.cashflow import labels
 from ...analysis.portfolio import flags, ratios
 from ...errors import InputError
-from ..document.document import Document, Edition
-from ..document.html import to_html
-from ..document.page import with_names, without_labels
-from ..document.write import write_document
-from ..portfolio.results import all_synthetic
-from ..transactions import TRANSACTIONS, Entries, of_entries
-from . import chapters
+from ..edition import Edition
+from ..masking import codes_of_persons, with_names, without_labels
+from ..snapshot import all_synthetic, day_of, of_reports
+from ..transactions import TRANSACTIONS, TransactionResults, of_transactions
 
 if TYPE_CHECKING:
     from ...store.snapshot import Snapshot
@@ -35,8 +26,8 @@ _BENCHMARK = {"reports": None, "financial_ratios": None, "bank_flag_criteria": N
 _OF_REPORTS = ("monthly_summaries", "statement_summaries", "movement_metrics", "transactions")
 
 
-@dataclass(frozen=True)
-class Company:
+@dataclass(frozen=True, eq=False)
+class CompanyProfile:
     """What the analyses say about one company, and about the portfolio that it is compared with."""
 
     edition: Edition
@@ -47,7 +38,7 @@ class Company:
     flows: pd.DataFrame
     daily: pd.DataFrame
     metrics: pd.DataFrame
-    entries: Entries
+    entries: TransactionResults
     parties: pd.DataFrame
     watch: pd.DataFrame
     debt: pd.DataFrame
@@ -55,11 +46,6 @@ class Company:
     criteria: pd.DataFrame
     ratios: pd.DataFrame
     findings: pd.DataFrame
-
-    @cached_property
-    def document(self) -> Document:
-        """The sheet before it has a form."""
-        return chapters.document(self)
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -74,7 +60,7 @@ class Company:
 def analyse(  # noqa: PLR0913 - what the reader is told
     snapshot: Snapshot, company_id: str, *, command: str | None = None, synthetic: bool | None = None,
     show_persons: bool = False, shareable: bool = False,
-) -> Company:  # fmt: skip
+) -> CompanyProfile:  # fmt: skip
     """The analyses of one company's tear sheet.
 
     Parameters
@@ -102,33 +88,32 @@ def analyse(  # noqa: PLR0913 - what the reader is told
     own = reports[reports["company_id"] == company_id]
     if own.empty:
         raise InputError(_unknown(company_id, reports, companies))
-    bank = [str(id).replace("'", "''") for id in own.loc[own["product"] == "bank", "report_id"]]
-    where = "report_id IN ('" + "', '".join(bank) + "')"
+    where = of_reports(own.loc[own["product"] == "bank", "report_id"])
     columns = {"transactions": TRANSACTIONS}
     read |= {name: snapshot.read(name, columns=columns.get(name), where=where) for name in _OF_REPORTS}
     read["request_notes"] = snapshot.read("request_notes")
     if synthetic is None:
         synthetic = all_synthetic(snapshot)
-    newest = snapshot.as_of or reports["available_at"].max()
-    edition = Edition(f"{newest:%Y-%m-%d}", snapshot.commit, "Company report", command, synthetic, show_persons)
+    day = day_of(snapshot, reports)
+    edition = Edition(day, snapshot.commit, "Company report", command, synthetic, show_persons)
     return analysed(read, company_id, edition, shareable=shareable)
 
 
 def analysed(
     frames: Mapping[str, pd.DataFrame], company_id: str, edition: Edition, *, shareable: bool = False
-) -> Company:
+) -> CompanyProfile:
     """The analyses of these tables: a pure function. Reports, criteria and ratios are those of the whole portfolio."""
     every, as_of = frames["reports"], edition.as_of
     reports = every[every["company_id"] == company_id].reset_index(drop=True)
     mine = {name: frames[name][frames[name]["report_id"].isin(reports["report_id"])] for name in _OF_REPORTS}
     transactions, statements = mine["transactions"], mine["statement_summaries"]
-    entries = of_entries({"reports": reports, **mine})
+    entries = of_transactions({"reports": reports, **mine})
     families = cashflow.categories(transactions)
     operating = cashflow.operating(transactions, families)
     flows = cashflow.monthly_flows(mine["monthly_summaries"], reports, operating=operating, statements=None)
     coverage = quality.coverage(statements, reports, as_of=as_of)
     daily = newest_days(cashflow.daily_balances(transactions, statements), reports)
-    found = Company(
+    found = CompanyProfile(
         edition=edition,
         company_id=company_id,
         is_shareable=shareable,
@@ -147,22 +132,6 @@ def analysed(
         findings=quality.findings(reconciliation=entries.ledger, coverage=coverage, reports=reports),
     )
     return _without_names(found) if shareable else found
-
-
-def render(found: Company) -> str:
-    """The page of these analyses: a pure function, the same input gives the same text."""
-    return to_html(found.document)
-
-
-def write_company_report(found: Company, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write the sheet to a file only its owner can read, whole or not at all; its name ends in ``.html`` or ``.pdf``.
-
-    Raises
-    ------
-    InputError
-        Another ending, the file exists and `overwrite` is not set, or it cannot be written.
-    """
-    return write_document(found.document, path, overwrite=overwrite)
 
 
 def newest_days(daily: pd.DataFrame, reports: pd.DataFrame) -> pd.DataFrame:
@@ -224,7 +193,7 @@ def against_portfolio(values: pd.DataFrame, reports: pd.DataFrame, company_id: s
     )
 
 
-def _without_names(found: Company) -> Company:
+def _without_names(found: CompanyProfile) -> CompanyProfile:
     """Counterparties by number, evidence by kind, day and amount."""
     numbered = found.parties.groupby("side").cumcount() + 1
     kind = found.parties["side"].map({"credit": "payer ", "debit": "payee "})
@@ -241,8 +210,7 @@ def _without_names(found: Company) -> Company:
 
 def _unknown(company_id: str, reports: pd.DataFrame, companies: pd.DataFrame) -> str:
     """Which codes are near, none of a natural person among them."""
-    persons = companies.loc[companies["is_natural_person"].eq(True).fillna(False).astype(bool), "company_id"]
-    known = sorted(set(reports["company_id"].dropna()) - set(persons))
+    known = sorted(set(reports["company_id"].dropna()) - codes_of_persons(companies))
     near = difflib.get_close_matches(company_id, known, n=3, cutoff=0.7)
     hint = f"near it are {', '.join(near)}" if near else "`xray read reports --columns company_id` lists them"
     return f"no report of a company {company_id!r} in the snapshot; {hint}"

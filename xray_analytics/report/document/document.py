@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from functools import wraps
+from typing import ClassVar, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
-import pandas as pd
-
+from ..edition import Edition
 from .page import Figure, Grid, Tile
 
-MONTHS_BACK = 3
-
-
-@dataclass(frozen=True)
-class Edition:
-    """What the reader is told about a report besides its figures, and how much of it the reader may see.
-
-    Changes are counted from `since`, three months before `as_of` where it is not given. Counts below `min_n` are
-    hidden; 0 shows all.
-    """
-
-    as_of: str
-    commit: int | None = None
-    title: str = "Portfolio report"
-    command: str | None = None
-    synthetic: bool = False
-    show_persons: bool = False
-    since: str = ""
-    min_n: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.since:
-            day = pd.Timestamp(self.as_of) - pd.DateOffset(months=MONTHS_BACK)
-            object.__setattr__(self, "since", f"{day:%Y-%m-%d}")
+_Results = TypeVar("_Results")
 
 
 @dataclass(frozen=True)
@@ -53,7 +31,7 @@ class Sentences:
 
 
 @dataclass(frozen=True)
-class Table:
+class NamedGrid:
     """A grid under a name; `sheet` is its name in a workbook, empty where it has no place there."""
 
     label: str
@@ -72,7 +50,7 @@ class Charts:
 
 
 @dataclass(frozen=True)
-class Terms:
+class Glossary:
     """Names and what they mean."""
 
     terms: tuple[tuple[str, str], ...]
@@ -88,7 +66,7 @@ class Columns:
     kind: ClassVar[str] = "columns"
 
 
-Block: TypeAlias = "Heading | Sentences | Table | Charts | Terms | Columns"
+Block: TypeAlias = "Heading | Sentences | NamedGrid | Charts | Glossary | Columns"
 
 
 @dataclass(frozen=True)
@@ -133,3 +111,29 @@ FICTION = (
     "All companies in this report are fictitious.",
     "Names, codes and figures come from the embedded sandbox and say nothing about any real company.",
 )
+
+
+def drawn_once(make: Callable[[_Results], Document]) -> Callable[[_Results], Document]:
+    """The maker of a document, asked once per results: the charts drawn for one form serve the others.
+
+    Results are told apart by identity and hold no document themselves, so that they know no form of a report. Their
+    document lives as long as they do.
+
+    Examples
+    --------
+    >>> class Results:
+    ...     pass
+    >>> document = drawn_once(lambda results: Document(Edition("2025-06-30"), "Nothing", (), ()))
+    >>> results = Results()
+    >>> document(results) is document(results), document(results) is document(Results())
+    (True, False)
+    """
+    drawn: WeakKeyDictionary[_Results, Document] = WeakKeyDictionary()
+
+    @wraps(make)
+    def document(results: _Results) -> Document:
+        if results not in drawn:
+            drawn[results] = make(results)
+        return drawn[results]
+
+    return document

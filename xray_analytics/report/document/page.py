@@ -1,4 +1,4 @@
-"""What every page is made of: grids of text, figures with their base and numbers, names shown or masked.
+"""What every page is made of: grids of text, figures with their base and numbers, headline numbers.
 
 All text that leaves here is plain; the template escapes it. Only the SVG of a chart is markup, and its text is escaped.
 """
@@ -157,40 +157,3 @@ def base_sentence(frame: pd.DataFrame, counted: str) -> str:
     late = base.get("backfilled") or 0
     sentences = [f"Base: {base['used']:,} {counted}{as_of}."] + [f"Not counted: {out}."] * bool(out)
     return " ".join(sentences + [f"Reports fetched long after their creation: {late:,}."] * bool(late))
-
-
-def with_names(frame: pd.DataFrame, companies: pd.DataFrame, *, show_persons: bool = False) -> pd.DataFrame:
-    """The frame with `company_name` added, natural persons masked in both name and code.
-
-    A name is shown only where the lender says that the company is no natural person; where nothing is said the name is
-    withheld and the code is shown. `show_persons` shows everything.
-    """
-    known = companies.drop_duplicates("company_id", keep="last").set_index("company_id")
-    ids = frame["company_id"]
-    name = ids.map(known["company_name"])
-    person = ids.map(known["is_natural_person"])
-    if not show_persons:
-        name = name.where(person.eq(False).fillna(False).astype(bool) | name.isna(), "name withheld")
-        masked = person.eq(True).fillna(False).astype(bool)
-        name, ids = name.mask(masked, "natural person"), ids.mask(masked, "…" + ids.str[-3:])
-    return frame.assign(company_id=ids, company_name=name)
-
-
-_INCIDENTS = {"new_reject": "Rejected debits", "new_seizure": "Seizures", "missed_urssaf": "Social charges not paid"}
-
-
-def without_labels(watch: pd.DataFrame) -> pd.DataFrame:
-    """A watch list whose evidence does not repeat what a bank wrote beside an entry: it may name a person.
-
-    Examples
-    --------
-    >>> evidence = "2 in the last 92 days of statements, 0 in those before; the last: REJET M DUPONT: 80.00 back."
-    >>> without_labels(pd.DataFrame({"rule": ["new_reject"], "evidence": [evidence]}))["evidence"].tolist()
-    ['Rejected debits: 2 in the last 92 days of statements, 0 in those before.']
-    """
-    text = watch["evidence"].str.replace(r"(?s); the last: .*", ".", regex=True)
-    text = text.str.replace(
-        r"(?s) to .* since (\d{4}-\d\d-\d\d, none before\.)$", r" to one party since \1", regex=True
-    )
-    subject = watch["rule"].map(_INCIDENTS)
-    return watch.assign(evidence=text.where(subject.isna(), subject + ": " + text))

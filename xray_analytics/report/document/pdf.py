@@ -13,7 +13,7 @@ from fpdf.enums import MethodReturnValue, TableBordersLayout
 from fpdf.fonts import FontFace, TTFFont
 
 from ...charts import font_files, plain
-from .document import FICTION, Block, Charts, Columns, Document, Heading, Sentences, Table, Terms
+from .document import FICTION, Block, Charts, Columns, Document, Glossary, Heading, NamedGrid, Sentences
 from .page import Figure, Grid, Tile
 
 WIDTH, MARGIN, FOOT = 180.0, 15.0, 18.0  # mm, of A4's 210
@@ -132,11 +132,11 @@ class Paper(FPDF):
             self.sentence(block.text, size=9.5, bold=True)
         elif isinstance(block, Sentences):
             self.sentence(block.text)
-        elif isinstance(block, Table):
+        elif isinstance(block, NamedGrid):
             self.grid(block.grid)
         elif isinstance(block, Columns):
             self.columns(block)
-        elif isinstance(block, Terms):
+        elif isinstance(block, Glossary):
             for name, meaning in block.terms:
                 self.term(name, meaning)
         else:

@@ -2,7 +2,8 @@
 
 ::
 
-    sheets = [Sheet("Classes", frame, {"risk_class": "Class", "n_companies": "Companies"}, chart=Chart("column", …))]
+    chart = SheetChart("column", "risk_class", ("n_companies",), "Companies by class")
+    sheets = [Sheet("Classes", frame, {"risk_class": "Class", "n_companies": "Companies"}, chart=chart)]
     about = [("As of", "2025-06-30"), ("Commit", "3"), ("Command", "xray report …"), ("Unrated", "No class …")]
     write_workbook("june.xlsx", sheets, about, title="Portfolio", as_of="2025-06-30", overwrite=False)
 
@@ -41,7 +42,7 @@ _COLORS = ("#3f78ad", "#d9b382", "#74103a", "#8c7cb8", "#616e7c", "#a9d3e6")
 
 
 @dataclass(frozen=True)
-class Chart:
+class SheetChart:
     """A chart of Excel's own over the rows of its sheet.
 
     `kind` as Excel calls it; `category` and `values` are columns of the frame; `stacked` puts the values on each other.
@@ -62,7 +63,7 @@ class Sheet:
     frame: pd.DataFrame = field(compare=False)
     heads: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
-    chart: Chart | None = None
+    chart: SheetChart | None = None
 
 
 def write_workbook(  # noqa: PLR0913 - what a reader needs to know stands in the workbook
@@ -257,6 +258,6 @@ def _chart(book: Any, sheet: Sheet, columns: list[str]) -> Any:
     return chart
 
 
-def _palette(chart: Chart) -> Sequence[str]:
+def _palette(chart: SheetChart) -> Sequence[str]:
     """The ramp of the classes where there is one value per class, best first; else the house's colours."""
     return list(CLASS_COLORS.values()) if len(chart.values) == len(CLASS_COLORS) else _COLORS * 9

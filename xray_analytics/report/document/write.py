@@ -6,30 +6,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import InputError
-from .document import Document, Terms
+from .document import Document, Glossary
 from .html import to_html
 from .pdf import to_pdf
 from .save import save
+from .sheets import of_document
 from .workbook import Sheet, workbook
-
-PAGES = (".html", ".pdf")
-FORMS = (*PAGES, ".xlsx")
 
 
 def write_document(
-    document: Document, path: str | Path, *, sheets: Callable[[], list[Sheet]] | None = None, overwrite: bool = False
+    document: Document,
+    path: str | Path,
+    forms: Sequence[str],
+    *,
+    sheets: Callable[[Document], list[Sheet]] = of_document,
+    overwrite: bool = False,
 ) -> Path:
     """Write a document as ``.html`` or ``.pdf``, or its sheets as ``.xlsx``, whole or not at all.
+
+    The ending of the name decides; `forms` are those that this report has.
 
     Raises
     ------
     InputError
-        Another ending, ``.xlsx`` without sheets, the file exists and `overwrite` is not set, or it cannot be written.
+        Another ending, the file exists and `overwrite` is not set, or it cannot be written.
     """
-    form = check_form(path, FORMS if sheets else PAGES)
+    form = check_form(path, forms)
     edition = document.edition
-    if form == ".xlsx" and sheets is not None:
-        content: str | bytes = workbook(sheets(), about(document), title=edition.title, as_of=edition.as_of)
+    if form == ".xlsx":
+        content: str | bytes = workbook(sheets(document), about(document), title=edition.title, as_of=edition.as_of)
     else:
         content = to_html(document) if form == ".html" else to_pdf(document)
     return save(content, path, overwrite=overwrite)
@@ -51,7 +56,7 @@ def check_places(paths: Sequence[Path], forms: Sequence[str], *, overwrite: bool
             raise InputError(f"{path} exists already; choose another name, or --force to replace it")
 
 
-def check_form(path: str | Path, forms: Sequence[str] = FORMS) -> str:
+def check_form(path: str | Path, forms: Sequence[str]) -> str:
     """The ending of a name, if it is one of these forms.
 
     Raises
@@ -76,7 +81,7 @@ def about(document: Document) -> list[tuple[str, str]]:
         ("Command", edition.command or "–"),
     ]
     fiction = [("Fictitious", "All companies come from the embedded sandbox.")] * edition.synthetic
-    blocks = [block for section in document.sections for block in section.each() if isinstance(block, Terms)]
+    blocks = [block for section in document.sections for block in section.each() if isinstance(block, Glossary)]
     terms = [term for block in blocks for term in block.terms]
     shown = [(figure.title or name, f"{figure.definition} {figure.base}") for name, figure in document.figures()]
     return [*fiction, *head, ("", ""), *terms, ("", ""), *shown]

@@ -1,20 +1,19 @@
-"""The chapters of the portfolio report, and the sheets of its workbook."""
+"""The chapters of the portfolio report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from ...analysis import portfolio
 from ...analysis.portfolio import flags
-from ..document.document import Charts, Document, Edition, Heading, Section, Sentences, Table, Terms
+from ..document.document import Charts, Document, Glossary, Heading, NamedGrid, Section, Sentences
 from ..document.page import FEWEST_FOR_SHARES, Figure, Grid, Tile, grid, text
+from ..edition import Edition
 from . import figures
-
-if TYPE_CHECKING:
-    from .results import Portfolio
+from .results import Portfolio
 
 FINDINGS_SHOWN = 20
 _CLEAN_BILL = "a rule says nothing of a company whose data are too short for it."
@@ -101,7 +100,7 @@ def _watched(found: Portfolio) -> Section:
     if found.watch.empty:
         none = f"No rule of the watch list is met on {edition.as_of}. That is no clean bill: {_CLEAN_BILL}"
         return Section(title, (Sentences(none),))
-    tally = Table("Rules met", _tally(found.watch, "rule", edition), "Rules met")
+    tally = NamedGrid("Rules met", _tally(found.watch, "rule", edition), "Rules met")
     if edition.min_n:
         why = f"Single companies are not listed where counts under {edition.min_n} are hidden."
         return Section(title, (Sentences(why), tally))
@@ -109,7 +108,7 @@ def _watched(found: Portfolio) -> Section:
     if found.companies.empty:
         del heads["company_name"]
     lead = f"The worst severity first, then the number of rules met. Not being listed is no clean bill: {_CLEAN_BILL}"
-    first = Table(title, grid(found.review, {**heads, "reasons": "Why"}))
+    first = NamedGrid(title, grid(found.review, {**heads, "reasons": "Why"}))
     return Section(title, (Sentences(lead), first, Heading("Rules met"), tally))
 
 
@@ -155,7 +154,7 @@ def _criteria(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
     }  # fmt: skip
     profile = flags.criterion_profile(found.criteria, found.reports)
     words = profile["direction"].str.removeprefix("higher_is_").fillna("not told by the data")
-    table = Table("Criteria", grid(profile.assign(direction=words), heads), "Directions")
+    table = NamedGrid("Criteria", grid(profile.assign(direction=words), heads), "Directions")
     return Section("Criteria that drive it", (_one(drawn, "criteria"), Sentences(lead), table))
 
 
@@ -178,7 +177,7 @@ def _cash(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
     lead = "Mean of at most the last twelve complete months of each company; an unused credit line is not known."
     return Section(
         "Cash flow",
-        (pair, Heading("Who is running out of cash"), Sentences(lead), Table("Cash", grid(table, heads), "Cash")),
+        (pair, Heading("Who is running out of cash"), Sentences(lead), NamedGrid("Cash", grid(table, heads), "Cash")),
     )
 
 
@@ -200,15 +199,15 @@ def _trusted(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
     if found.findings.empty:
         blocks.append(Sentences("Nothing was found."))
     else:
-        blocks.append(Table("Findings by check", _tally(found.findings, "check", edition), "Findings by check"))
+        blocks.append(NamedGrid("Findings by check", _tally(found.findings, "check", edition), "Findings by check"))
         if not edition.min_n:
-            blocks += [Heading("The first findings, worst first"), Table("Findings", findings(found))]
+            blocks += [Heading("The first findings, worst first"), NamedGrid("Findings", findings(found))]
     excluded = [
         (name.replace("_", " ").capitalize(), shown.base)
         for name, shown in drawn.items()
         if "Not counted" in shown.base
     ]
-    left = Terms(tuple(excluded)) if excluded else Sentences("No figure leaves anything out.")
+    left = Glossary(tuple(excluded)) if excluded else Sentences("No figure leaves anything out.")
     return Section("Can the data be trusted?", (*blocks, Heading("What the figures leave out"), left))
 
 
@@ -243,7 +242,7 @@ def _words(names: pd.Series[Any]) -> pd.Series[Any]:
     return names.str.replace("_", " ")
 
 
-def _method(found: Portfolio) -> Terms:
+def _method(found: Portfolio) -> Glossary:
     edition = found.edition
     names = (
         "Natural persons are shown by name: handle this report accordingly."
@@ -252,7 +251,7 @@ def _method(found: Portfolio) -> Terms:
         "name is withheld. What a bank wrote beside an incident is not repeated."
     )
     small = f"Counts of 1 to {edition.min_n - 1} companies are hidden, and those that would give them away."
-    return Terms((
+    return Glossary((
         ("Risk class", "1 (A) is the best, 5 (E) the worst, as the service gave it. Letters are for display. The class "
          "limits are not documented."),
         ("Unrated", "The report has no class; a bank report below 70 % data sanity never has one. That is information, "

@@ -14,8 +14,8 @@ from ...analysis.portfolio import flags, migration
 from ...analysis.portfolio.agreement import ClassAgreement
 from ...analysis.portfolio.disclosure import hidden_cells, suppressed
 from ...errors import InputError
-from ..document.document import Edition
 from ..document.page import FEWEST_FOR_SHARES, Figure, base_sentence, dated, figure, grid
+from ..edition import Edition
 
 CLASS_HEADS = {"risk_class": "Risk class", "n_companies": "Companies", "share_ratio": "Share"}
 PRODUCTS = ("bank", "financial")

@@ -1,16 +1,9 @@
-"""The portfolio report: what the analysed companies look like, whom to look at, and how far the data can be trusted.
-
-One HTML page that loads nothing and runs nothing, one workbook, one PDF; the same snapshot gives the same bytes.
-Reports are analyses, not a loan book: the page says *analysed companies*, gives no average probability of default (its
-horizon is not documented) and no verdict on the model (that is the validation report's).
-"""
+"""The results of the portfolio report: what the analyses say of a snapshot, before it is shown anywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,18 +11,13 @@ import pandas as pd
 from ...analysis import cashflow, monitoring, portfolio, quality
 from ...analysis.portfolio.agreement import ClassAgreement
 from ...errors import InputError
-from ..document import sheets
-from ..document.document import Document, Edition
-from ..document.html import to_html
-from ..document.page import with_names, without_labels
-from ..document.write import write_document
-from ..transactions import TRANSACTIONS, Entries, in_pieces, of_entries
-from . import chapters
+from ..edition import Edition
+from ..masking import with_names, without_labels
+from ..snapshot import all_synthetic, day_of, earlier_day
+from ..transactions import TRANSACTIONS, TransactionResults, in_pieces, of_transactions
 
 if TYPE_CHECKING:
     from ...store.snapshot import Snapshot
-
-__all__ = ["READ", "Edition", "Portfolio", "analyse", "analysed", "render", "write_portfolio_report"]
 
 FEWEST_FOR_VERDICT = 2_000
 READ: Mapping[str, tuple[str, ...] | None] = {  # table: columns, None is all
@@ -40,7 +28,7 @@ READ: Mapping[str, tuple[str, ...] | None] = {  # table: columns, None is all
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Portfolio:
     """What the analyses say about a snapshot, before it is shown anywhere."""
 
@@ -54,15 +42,10 @@ class Portfolio:
     flows: pd.DataFrame
     metrics: pd.DataFrame
     watch: pd.DataFrame
-    entries: Entries
+    entries: TransactionResults
     agreement: ClassAgreement
     coverage: pd.DataFrame
     findings: pd.DataFrame
-
-    @cached_property
-    def document(self) -> Document:
-        """The report before it has a form; its charts are drawn once."""
-        return chapters.document(self)
 
     @property
     def review(self) -> pd.DataFrame:
@@ -123,17 +106,15 @@ def analyse(  # noqa: PLR0913 - what the reader is told
         raise InputError("the snapshot has no reports to report on; run xray sync or xray import first")
     if synthetic is None:
         synthetic = all_synthetic(snapshot)
-    newest = snapshot.as_of or tables["reports"]["available_at"].max()
-    as_of = f"{newest:%Y-%m-%d}"
-    edition = Edition(
-        as_of, snapshot.commit, title, command, synthetic, show_persons, _day(since, as_of), min_n,
-    )  # fmt: skip
+    as_of = day_of(snapshot, tables["reports"])
+    day = earlier_day(since, as_of)
+    edition = Edition(as_of, snapshot.commit, title, command, synthetic, show_persons, day, min_n)
     history = snapshot.history("reports")
     return analysed(tables, edition, entries=in_pieces(snapshot, tables), history=history)
 
 
 def analysed(
-    frames: Mapping[str, pd.DataFrame], edition: Edition, *, entries: Entries | None = None,
+    frames: Mapping[str, pd.DataFrame], edition: Edition, *, entries: TransactionResults | None = None,
     history: pd.DataFrame | None = None,
 ) -> Portfolio:  # fmt: skip
     """The analyses of these tables: a pure function.
@@ -142,7 +123,7 @@ def analysed(
     is `reports` where it is not given.
     """
     reports, as_of = frames["reports"], edition.as_of
-    read = of_entries(frames) if entries is None else entries
+    read = of_transactions(frames) if entries is None else entries
     flows = cashflow.monthly_flows(frames["monthly_summaries"], reports)
     coverage = quality.coverage(frames["statement_summaries"], reports, as_of=as_of)
     return Portfolio(
@@ -167,40 +148,3 @@ def analysed(
             quarantine=frames["quarantine"],
         ),
     )
-
-
-def render(found: Portfolio) -> str:
-    """The page of these analyses: a pure function, the same input gives the same text."""
-    return to_html(found.document)
-
-
-def write_portfolio_report(found: Portfolio, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write the report to a file only its owner can read: whole, or not at all.
-
-    The ending of the name decides the form: ``.html``, ``.xlsx`` or ``.pdf``.
-
-    Raises
-    ------
-    InputError
-        Another ending, the file exists and `overwrite` is not set, or it cannot be written.
-    """
-    return write_document(found.document, path, sheets=lambda: sheets.sheets(found), overwrite=overwrite)
-
-
-def all_synthetic(snapshot: Snapshot) -> bool:
-    """Whether every name known says SYNTHETIC."""
-    names = pd.concat([snapshot.read("companies")["company_name"], snapshot.read("requests")["business_name"]]).dropna()
-    return len(names) > 0 and bool(names.str.contains("SYNTHETIC", regex=False).all())
-
-
-def _day(since: str | None, as_of: str) -> str:
-    """The day that changes are counted from, empty where it is not given."""
-    if since is None:
-        return ""
-    try:
-        day = pd.Timestamp(since)
-    except ValueError:
-        raise InputError(f"since is {since!r}; give a day such as 2025-03-31") from None
-    if not day < pd.Timestamp(as_of):
-        raise InputError(f"since is {since}, not before the report's day {as_of}; give an earlier day")
-    return f"{day:%Y-%m-%d}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,15 +10,13 @@ from ... import charts
 from ...analysis.validation.stability import StabilityIndex
 from ...analysis.validation.statistic import Statistic
 from ...tables import RISK_CLASSES
-from ..document.document import Block, Charts, Document, Heading, Section, Sentences, Table, Terms
+from ..document.document import Block, Charts, Document, Glossary, Heading, NamedGrid, Section, Sentences
 from ..document.page import FEWEST_FOR_SHARES, Tile, base_sentence
 from . import figures
 from .cohorts import SEGMENTS, judges_probabilities
 from .figures import AREA, P_VALUES, RATES, grid, statistics
+from .results import Validation
 from .verdicts import NO_VERDICT
-
-if TYPE_CHECKING:
-    from .results import Validation
 
 
 def document(found: Validation) -> Document:
@@ -73,31 +70,33 @@ def _concluded(found: Validation) -> Section:
         "Not rejected is no proof of being right: the column before the last says from where on this sample would "
         "probably (four times in five) have shown it."
     )
-    table = Table("Verdicts", grid(found.verdict_table, heads), "Verdicts")
+    table = NamedGrid("Verdicts", grid(found.verdict_table, heads), "Verdicts")
     return Section("Was the model right?", (*refused, table, Sentences(how)))
 
 
 def _ranking(found: Validation) -> Section:
     drawn = figures.ranking_figures(found)
     blocks: tuple[Block, ...] = (Charts(drawn),) if drawn else (Sentences(f"Not shown: {found.answers.ranking}."),)
-    return Section("Ranking", (*blocks, Table("Statistics of ranking", statistics(found.ranking), "Ranking")))
+    return Section("Ranking", (*blocks, NamedGrid("Statistics of ranking", statistics(found.ranking), "Ranking")))
 
 
 def _probabilities(found: Validation) -> Section:
     blocks: list[Block] = [
         Charts({"classes": figures.class_figure(found), **figures.cohort_figure(found)}),
-        Table("Default rates by class", figures.class_table(found)),
+        NamedGrid("Default rates by class", figures.class_table(found)),
     ]
     if found.no_probability:
         blocks.insert(0, Sentences(f"No probabilities are tested: {found.no_probability}."))
         return Section("Default rates", tuple(blocks))
     tests = statistics(found.answers.forecasts | {"With asset correlation": found.answers.correlated})
-    return Section("Probabilities and default rates", (*blocks, Table("Tests of all probabilities", tests, "Tests")))
+    return Section(
+        "Probabilities and default rates", (*blocks, NamedGrid("Tests of all probabilities", tests, "Tests"))
+    )
 
 
 def _periods(found: Validation) -> Section:
     heads = {"cohort": "Cohort", **RATES, **AREA, "mean_probability": "Mean probability", **P_VALUES}
-    table = Table("Cohorts", grid(found.periods, heads), "Over time")
+    table = NamedGrid("Cohorts", grid(found.periods, heads), "Over time")
     if len(found.periods) == 1:
         return Section("Over time", (Sentences("Only one cohort's horizon has passed so far."), table))
     note = (
@@ -120,8 +119,8 @@ def _stability(found: Validation) -> Section:
         "the same companies, so no benchmark of a PSI holds; who is rated at both ends is tested by Stuart and Maxwell."
     )
     drift = statistics({"Stuart-Maxwell": found.answers.drift})
-    blocks += [Heading("Class drift"), Sentences(note), Table("Class mix", grid(found.mix, heads), "Class mix")]
-    return Section("Stability", (*blocks, Table("Same companies", drift, "Drift")))
+    blocks += [Heading("Class drift"), Sentences(note), NamedGrid("Class mix", grid(found.mix, heads), "Class mix")]
+    return Section("Stability", (*blocks, NamedGrid("Same companies", drift, "Drift")))
 
 
 def _moved(found: Validation) -> Section:
@@ -130,7 +129,7 @@ def _moved(found: Validation) -> Section:
     named = found.mobility.assign(figure=found.mobility["figure"].str.replace("_", " ").str.capitalize())
     table = grid(named, {"figure": "Figure", "value": "Value (0–1)", "n": "Companies"})
     drawn = Charts({"migration": figures.migration_figure(found)}, 1)
-    return Section("Migration", (drawn, Table("Mobility", table, "Mobility")))
+    return Section("Migration", (drawn, NamedGrid("Mobility", table, "Mobility")))
 
 
 def _segments(found: Validation) -> list[Section]:
@@ -138,7 +137,7 @@ def _segments(found: Validation) -> list[Section]:
     for kind, table in found.segments.items():
         label = SEGMENTS[kind]
         heads = {kind: label, **RATES, **AREA, "mean_probability": "Mean probability", **P_VALUES}
-        rows = Table(label, grid(table, heads), f"By {kind}".replace("_", " "))
+        rows = NamedGrid(label, grid(table, heads), f"By {kind}".replace("_", " "))
         blocks += [Heading(label), rows, Sentences(base_sentence(table, "companies"))]
     if not blocks:
         least = found.policy.min_segment_companies
@@ -154,7 +153,7 @@ def _concentrated(found: Validation) -> list[Section]:
     rows = found.exposure.assign(figure=found.exposure["figure"].str.replace("_", " ").str.capitalize())
     table = grid(rows, {"figure": "Figure", "value": "Value", "unit": "Unit", "n": "Names"})
     note = "Of the amounts drawn on the lender's newest day: default rates count companies, losses count money."
-    return [Section("Concentration", (Sentences(note), Table("Exposure", table, "Concentration")))]
+    return [Section("Concentration", (Sentences(note), NamedGrid("Exposure", table, "Concentration")))]
 
 
 def _vintages(found: Validation) -> list[Section]:
@@ -175,7 +174,7 @@ def _left_out(found: Validation) -> Section:
         "enter no test; the last two columns say how far they could move the rate. Repaid in time is not defaulted."
     )
     table = grid(found.exclusions.assign(excluded_because=reasons), heads)
-    return Section("Who was left out", (Sentences(note), Table("Left out", table, "Left out")))
+    return Section("Who was left out", (Sentences(note), NamedGrid("Left out", table, "Left out")))
 
 
 def _policy(found: Validation) -> Section:
@@ -183,12 +182,12 @@ def _policy(found: Validation) -> Section:
     frame = pd.DataFrame(rows, columns=pd.Index(["threshold", "setting"]))
     note = "Thresholds are policy, not statistics: they stand in one file, and --policy gives another."
     table = grid(frame, {"threshold": "Threshold", "setting": "Value"})
-    return Section("Policy", (Sentences(note), Table("Policy", table, "Policy")))
+    return Section("Policy", (Sentences(note), NamedGrid("Policy", table, "Policy")))
 
 
-def _method(found: Validation) -> Terms:
+def _method(found: Validation) -> Glossary:
     months, clock = found.terms.horizon_months, found.terms.clock
-    return Terms((
+    return Glossary((
         ("Observation", "One company on one day: the newest report known by the end of it, and nothing later. "
          "Companies in default, in probation, without a rated report or with stale data are left out and counted."),
         ("Clock", f"{clock}: what was known when. A report counts 48 hours after its creation."),

@@ -22,7 +22,7 @@ _MOST_COHORTS = 10
 
 
 @dataclass(frozen=True)
-class Terms:
+class ValidationTerms:
     """What is judged: the product's score or probability, over this horizon, with outcomes known until that day."""
 
     product: str
@@ -51,7 +51,7 @@ class Cohorts:
         return int(self.sample["defaulted"].sum())
 
 
-def cohorts(tables: Mapping[str, pd.DataFrame], terms: Terms, policy: Policy) -> Cohorts:
+def cohorts(tables: Mapping[str, pd.DataFrame], terms: ValidationTerms, policy: Policy) -> Cohorts:
     """Observations at the ends of consecutive horizons, counted back from the last day on which outcomes are known.
 
     Raises
@@ -93,7 +93,7 @@ def with_segments(rows: pd.DataFrame, companies: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(sector=ids.map(known["sector_code"]).astype("string").str[:_DIVISION], **found)
 
 
-def by_period(found: Cohorts, terms: Terms, policy: Policy) -> pd.DataFrame:
+def by_period(found: Cohorts, terms: ValidationTerms, policy: Policy) -> pd.DataFrame:
     """One row per mature cohort, oldest first, and with several a last one for all of them, clustered by company."""
     used = usable(found.observed)
     used = used.assign(cohort=used["as_of_date"].dt.strftime("%Y-%m-%d"))
@@ -104,7 +104,7 @@ def by_period(found: Cohorts, terms: Terms, policy: Policy) -> pd.DataFrame:
     return table
 
 
-def by_segment(found: Cohorts, terms: Terms, policy: Policy) -> dict[str, pd.DataFrame]:
+def by_segment(found: Cohorts, terms: ValidationTerms, policy: Policy) -> dict[str, pd.DataFrame]:
     """Of each kind of segment one row per segment large enough, largest first; the p-values are Holm-adjusted."""
     tables = {}
     for kind in SEGMENTS:
@@ -150,7 +150,7 @@ def same_companies(found: Cohorts, now: pd.Timestamp) -> pd.DataFrame | None:
     return pd.crosstab(both["before"], both["after"]).reindex(index=classes, columns=classes, fill_value=0)
 
 
-def intake(reports: pd.DataFrame, terms: Terms, day: pd.Timestamp) -> tuple[pd.Series[int], pd.Series[int]]:
+def intake(reports: pd.DataFrame, terms: ValidationTerms, day: pd.Timestamp) -> tuple[pd.Series[int], pd.Series[int]]:
     """Companies by class in their first rated report, up to a day and after it: no company is in both."""
     column = f"{terms.product}_risk_class"
     rated = reports[(reports["product"] == terms.product) & reports[column].notna() & reports["company_id"].notna()]
@@ -162,7 +162,9 @@ def intake(reports: pd.DataFrame, terms: Terms, day: pd.Timestamp) -> tuple[pd.S
     return before, after
 
 
-def _figures(sample: pd.DataFrame, by: str, terms: Terms, policy: Policy, cluster: str | None = None) -> pd.DataFrame:
+def _figures(
+    sample: pd.DataFrame, by: str, terms: ValidationTerms, policy: Policy, cluster: str | None = None
+) -> pd.DataFrame:
     """Per group n, default rate and AUC; with probabilities their mean, over the declared horizon, and its test."""
     rows = sample if cluster else sample.drop(columns="company_id")  # a company is in a group once
     table = validation.default_rate_table(rows, by=by, cluster=cluster, confidence=policy.confidence)
@@ -189,12 +191,12 @@ def _figures(sample: pd.DataFrame, by: str, terms: Terms, policy: Policy, cluste
     return table
 
 
-def judges_probabilities(terms: Terms, policy: Policy) -> bool:
+def judges_probabilities(terms: ValidationTerms, policy: Policy) -> bool:
     """Whether there are probabilities, over the horizon on which the outcomes are seen."""
     return terms.product == "financial" and terms.horizon_months == policy.pd_horizon_months
 
 
-def _dates(reports: pd.DataFrame, terms: Terms) -> Iterable[pd.Timestamp]:
+def _dates(reports: pd.DataFrame, terms: ValidationTerms) -> Iterable[pd.Timestamp]:
     """Ends of consecutive horizons, back to the first report."""
     made = reports.loc[reports["product"] == terms.product, "created_at"]
     first = made.min()

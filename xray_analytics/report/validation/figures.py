@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -12,9 +12,7 @@ from ...analysis.validation.stability import StabilityIndex
 from ...analysis.validation.statistic import Statistic
 from ..document.page import FEWEST_FOR_SHARES, Figure, Grid, figure, text
 from .cohorts import ALL_COHORTS
-
-if TYPE_CHECKING:
-    from .results import Validation
+from .results import Validation
 
 WIDE = (10.6, 4.2)  # inches
 RATES = {"n": "Companies", "n_defaults": "Defaults", "default_rate_ratio": "Default rate", "low": "From", "high": "To"}

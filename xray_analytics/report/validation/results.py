@@ -1,8 +1,4 @@
-"""The validation report: does the class rank, are the probabilities true, and is it still the same population?
-
-One document for HTML, PDF and XLSX. It judges one cohort with one observation per company, shows the earlier ones
-beside it, and gives no verdict on a sample that the policy calls too small.
-"""
+"""The results of the validation report: what the statistics say of a product, before it is shown anywhere."""
 
 from __future__ import annotations
 
@@ -19,32 +15,27 @@ from ...analysis.portfolio import migration
 from ...analysis.validation.policy import Policy, parsed_policy, shipped_policy
 from ...analysis.validation.statistic import Statistic
 from ...errors import InputError
-from ..document import sheets
-from ..document.document import Document, Edition
-from ..document.write import check_form, write_document
-from ..portfolio.results import all_synthetic
-from . import chapters, verdicts
+from ..edition import Edition
+from ..snapshot import all_synthetic
 from . import cohorts as parts
-from .cohorts import Cohorts, Terms
+from . import verdicts
+from .cohorts import Cohorts, ValidationTerms
 from .verdicts import Answers, Verdict
 
 if TYPE_CHECKING:
     from ...store.snapshot import Snapshot
 
-__all__ = ["FORMS", "READ", "Terms", "Validation", "analyse", "analysed", "read_policy", "write_validation_report"]
-
-FORMS = (".html", ".xlsx")
 READ = ("companies", "loans", "exposures")
 _Found = TypeVar("_Found")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Validation:
     """What the statistics say of a product, before it is shown anywhere."""
 
     edition: Edition
     policy: Policy
-    terms: Terms
+    terms: ValidationTerms
     cohorts: Cohorts
     rate: Statistic
     answers: Answers
@@ -80,11 +71,6 @@ class Validation:
     def no_probability(self) -> str:
         """Why no probabilities are tested; empty where they are."""
         return verdicts.no_probability(self.terms, self.policy)
-
-    @cached_property
-    def document(self) -> Document:
-        """The report before it has a form; its charts are drawn once."""
-        return chapters.document(self)
 
 
 def read_policy(path: str | Path | None) -> Policy:
@@ -140,10 +126,12 @@ def analyse(  # noqa: PLR0913 - what is judged, by what, and what the reader is 
     until = _known_until(tables["outcomes"], known_until)
     title = f"Validation of {product.capitalize()} X-Ray"
     edition = Edition(f"{until:%Y-%m-%d}", snapshot.commit, title, command, all_synthetic(snapshot))
-    return analysed(tables, edition, Terms(product, horizon_months, until, clock), policy or shipped_policy())
+    return analysed(tables, edition, ValidationTerms(product, horizon_months, until, clock), policy or shipped_policy())
 
 
-def analysed(tables: Mapping[str, pd.DataFrame], edition: Edition, terms: Terms, policy: Policy) -> Validation:
+def analysed(
+    tables: Mapping[str, pd.DataFrame], edition: Edition, terms: ValidationTerms, policy: Policy
+) -> Validation:
     """The statistics of these tables: a pure function."""
     if terms.product not in parts.SCORES:
         raise InputError(f"product is {terms.product!r}; {' and '.join(parts.SCORES)} can be validated")
@@ -175,21 +163,7 @@ def analysed(tables: Mapping[str, pd.DataFrame], edition: Edition, terms: Terms,
     )  # fmt: skip
 
 
-def write_validation_report(found: Validation, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write the report to a file only its owner can read: whole, or not at all.
-
-    The ending of the name decides the form: ``.html`` or ``.xlsx``.
-
-    Raises
-    ------
-    InputError
-        Another ending, the file exists and `overwrite` is not set, or it cannot be written.
-    """
-    check_form(path, FORMS)
-    return write_document(found.document, path, sheets=lambda: sheets.of_document(found.document), overwrite=overwrite)
-
-
-def _ranking(found: Cohorts, terms: Terms, policy: Policy) -> dict[str, Statistic | str]:
+def _ranking(found: Cohorts, terms: ValidationTerms, policy: Policy) -> dict[str, Statistic | str]:
     """The ranking of the cohort; with a probability also whether that ranks better than the class."""
     sample, level = found.sample, policy.confidence
     named = "probability" if terms.product == "financial" else "class"
@@ -206,7 +180,7 @@ def _ranking(found: Cohorts, terms: Terms, policy: Policy) -> dict[str, Statisti
     return {name: _or_why(test) for name, test in tests.items()}
 
 
-def _classes(found: Cohorts, terms: Terms, policy: Policy) -> pd.DataFrame:
+def _classes(found: Cohorts, terms: ValidationTerms, policy: Policy) -> pd.DataFrame:
     """Default rates by class; where probabilities are tested, with their means and verdicts."""
     table = validation.default_rate_table(found.sample, confidence=policy.confidence)
     if not parts.judges_probabilities(terms, policy) or found.sample["default_probability"].isna().all():

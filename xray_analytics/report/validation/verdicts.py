@@ -14,7 +14,7 @@ from ...analysis.validation.stability import StabilityIndex
 from ...analysis.validation.statistic import Statistic
 from ...charts import class_label
 from ...errors import InputError
-from .cohorts import Cohorts, Terms, intake, judges_probabilities, same_companies
+from .cohorts import Cohorts, ValidationTerms, intake, judges_probabilities, same_companies
 
 NO_VERDICT = "no verdict"
 
@@ -58,7 +58,7 @@ class Answers:
     drift: Statistic | str
 
 
-def answers(found: Cohorts, reports: pd.DataFrame, terms: Terms, policy: Policy) -> Answers:
+def answers(found: Cohorts, reports: pd.DataFrame, terms: ValidationTerms, policy: Policy) -> Answers:
     """Everything that is tested, on one row per company."""
     sample, months = found.sample, terms.horizon_months
     unfit = no_probability(terms, policy)
@@ -88,7 +88,9 @@ def answers(found: Cohorts, reports: pd.DataFrame, terms: Terms, policy: Policy)
     )
 
 
-def verdicts(made: Answers, classes: pd.DataFrame, found: Cohorts, terms: Terms, policy: Policy) -> list[Verdict]:
+def verdicts(
+    made: Answers, classes: pd.DataFrame, found: Cohorts, terms: ValidationTerms, policy: Policy
+) -> list[Verdict]:
     """One per question; none is given on a sample that the policy calls too small."""
     few = too_few(found, policy)
     rows = [_ranking(made.ranking, policy, few)]
@@ -212,7 +214,7 @@ def _changed(test: Statistic | str, policy: Policy, few: str) -> Verdict:
     )  # fmt: skip
 
 
-def _intake(reports: pd.DataFrame, found: Cohorts, terms: Terms, policy: Policy) -> StabilityIndex | str:
+def _intake(reports: pd.DataFrame, found: Cohorts, terms: ValidationTerms, policy: Policy) -> StabilityIndex | str:
     before, after = intake(reports, terms, found.date)
     fewest = min(int(before.sum()), int(after.sum()))
     if fewest < policy.min_segment_companies:
@@ -227,14 +229,14 @@ def _intake(reports: pd.DataFrame, found: Cohorts, terms: Terms, policy: Policy)
         return str(error)
 
 
-def _drift(found: Cohorts, terms: Terms) -> Statistic | str:
+def _drift(found: Cohorts, terms: ValidationTerms) -> Statistic | str:
     table = same_companies(found, terms.known_until)
     if table is None:
         return f"no company is rated both on {found.date:%Y-%m-%d} and on {terms.known_until:%Y-%m-%d}"
     return _tried(lambda: validation.stuart_maxwell(table))
 
 
-def no_probability(terms: Terms, policy: Policy) -> str:
+def no_probability(terms: ValidationTerms, policy: Policy) -> str:
     """Why no probabilities are tested; empty where they are."""
     if terms.product != "financial":
         return "bank classes have no probability of default"

@@ -1,0 +1,37 @@
+"""The validation report as a document and as a file: HTML or workbook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..document.document import Document, drawn_once
+from ..document.html import to_html
+from ..document.write import write_document
+from . import chapters
+from .results import Validation
+
+FORMS = (".html", ".xlsx")
+
+
+@drawn_once
+def document(found: Validation) -> Document:
+    """The report before it has a form; its charts are drawn once."""
+    return chapters.document(found)
+
+
+def render(found: Validation) -> str:
+    """The page of these statistics: a pure function, the same input gives the same text."""
+    return to_html(document(found))
+
+
+def write_validation_report(found: Validation, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write the report to a file only its owner can read: whole, or not at all.
+
+    The ending of the name decides the form: ``.html`` or ``.xlsx``.
+
+    Raises
+    ------
+    InputError
+        Another ending, the file exists and `overwrite` is not set, or it cannot be written.
+    """
+    return write_document(document(found), path, FORMS, overwrite=overwrite)
