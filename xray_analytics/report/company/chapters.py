@@ -44,10 +44,11 @@ def _tiles(found: CompanyProfile) -> list[Tile]:
             rating = row[f"{product}_risk_class"]
             tiles.append(
                 Tile(
-                    f"{product.capitalize()} class", class_label(None if pd.isna(rating) else int(rating)),
+                    f"{product.capitalize()} class",
+                    class_label(None if pd.isna(rating) else int(rating)),
                     f"report of {row['created_at']:%Y-%m-%d}{_extra(row, product)}",
                 )
-            )  # fmt: skip
+            )
     if len(found.metrics):
         row = found.metrics.iloc[0]
         basis = f"mean of {row['n_months']:.0f} complete months, {row['credit_basis']} credits"
@@ -121,15 +122,17 @@ def _rating(product: str, bank: Any, financial: Any) -> str:
 def _behind(found: CompanyProfile) -> Columns:
     return Columns(
         (
-            *_parties(found, "credit", "Largest payers"), *_parties(found, "debit", "Largest payees"),
-            *_listed("Recurring", _streams(found)), *_listed("Incidents, newest first", _incidents(found)),
+            *_parties(found, "credit", "Largest payers"),
+            *_parties(found, "debit", "Largest payees"),
+            *_listed("Recurring", _streams(found)),
+            *_listed("Incidents, newest first", _incidents(found)),
         ),
         (
             *_listed("Criteria of the bank flag", _criteria(found)),
             *_listed("Ratios against the portfolio, most unlike first", _ratios(found)),
             *_listed("Do the figures agree?", _findings(found)),
         ),
-    )  # fmt: skip
+    )
 
 
 def _listed(title: str, table: NamedGrid | Sentences) -> tuple[Block, ...]:
@@ -174,9 +177,12 @@ def _criteria(found: CompanyProfile) -> NamedGrid | Sentences:
         return Sentences("The newest bank report names none.")
     rows = _short(found.criteria.assign(criterion=found.criteria["criterion"].map(_spaced)), "criterion", NAME)
     heads = {
-        "criterion": "Criterion", "value": "Value", "quantile_pct": "Quantile", "sentiment": "Service says",
+        "criterion": "Criterion",
+        "value": "Value",
+        "quantile_pct": "Quantile",
+        "sentiment": "Service says",
         "grade": "Grade",
-    }  # fmt: skip
+    }
     return NamedGrid("Criteria", grid(rows, heads, most=_CRITERIA))
 
 
@@ -208,13 +214,13 @@ def _declared(found: CompanyProfile) -> list[tuple[str, str]]:
         return [("Revenue", "No declared revenue to compare the credits with.")]
     row = known.iloc[0]
     inside = "inside" if row["is_inside"] else "outside"  # of what was banked
-    return [(
-        "Revenue",
+    words = (
         f"Declared {row['declared_revenue']:,.0f} a year; banked, net of VAT, {row['banked_low']:,.0f} to "
         f"{row['banked_high']:,.0f} ({row['low_ratio']:.0%} to {row['high_ratio']:.0%}); "
         f"what was declared is {inside} that range ({row['basis']} credits, {row['n_months']} months). A question to "
-        "ask, not a finding.",
-    )]  # fmt: skip
+        "ask, not a finding."
+    )
+    return [("Revenue", words)]
 
 
 def _classes(found: CompanyProfile) -> list[tuple[str, str]]:
@@ -240,11 +246,11 @@ def _debt(found: CompanyProfile) -> list[tuple[str, str]]:
     if rows.empty:
         return [("Debt service", "No active loan payment, or no complete month, was seen.")]
     row = rows.iloc[0]
-    return [(
-        "Debt service",
+    words = (
         f"{row['cash_before_debt']:,.0f} a month before debt, {row['debt_payments']:,.0f} of payments on "
-        f"loans and leases ({row['n_loans']} seen): {row['cover_ratio']:.2f} times, over {row['n_months']} months.",
-    )]  # fmt: skip
+        f"loans and leases ({row['n_loans']} seen): {row['cover_ratio']:.2f} times, over {row['n_months']} months."
+    )
+    return [("Debt service", words)]
 
 
 def _reading() -> tuple[tuple[str, str], ...]:

@@ -51,9 +51,10 @@ class CompanyProfile:
     def identity(self) -> tuple[str, str]:
         """Code and name, as the edition may show them; the name is empty where it is not known."""
         row = with_names(
-            pd.DataFrame({"company_id": pd.array([self.company_id], "string")}), self.companies,
+            pd.DataFrame({"company_id": pd.array([self.company_id], "string")}),
+            self.companies,
             show_persons=self.edition.show_persons,
-        ).iloc[0]  # fmt: skip
+        ).iloc[0]
         return str(row["company_id"]), "" if pd.isna(row["company_name"]) else str(row["company_name"])
 
 

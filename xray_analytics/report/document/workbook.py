@@ -245,9 +245,10 @@ def _chart(book: Any, sheet: Sheet, columns: list[str]) -> Any:
     for name, color in zip(chosen.values, _palette(chosen), strict=False):
         look = {"line": {"color": color, "width": 1.75}} if chosen.kind == "line" else {"fill": {"color": color}}
         series = {
-            "name": [sheet.name, 0, at[name]], "values": [sheet.name, 1, at[name], n, at[name]],
+            "name": [sheet.name, 0, at[name]],
+            "values": [sheet.name, 1, at[name], n, at[name]],
             "categories": [sheet.name, 1, at[chosen.category], n, at[chosen.category]],
-        }  # fmt: skip
+        }
         chart.add_series(series | look | ({"gap": 60} if chosen.kind != "line" else {}))
     chart.set_title({"name": plain(chosen.title, longest=200), "name_font": {"size": 12}, "overlay": False})
     chart.set_legend({"position": "bottom"} if len(chosen.values) > 1 else {"none": True})

@@ -64,15 +64,17 @@ def _tiles(found: Portfolio) -> list[Tile]:
         Tile("Companies analysed", f"{n:,}", f"with at least one report: {per_product}{since}"),
         *(_class_tile(now, before, p, edition) for p in named),
         Tile(
-            "Companies to review", "few" if pd.isna(watched) else f"{watched:,}",
+            "Companies to review",
+            "few" if pd.isna(watched) else f"{watched:,}",
             f"meet a rule of the watch list, of {watch.attrs['base']['used']:,} judged",
         ),
         Tile("Checks that are off", f"{off:,}", f"of {made:,} reconciliation checks that could be made"),
         Tile(
-            "Newest report", text(portfolio.summary(found.reports)["day"].max(), "day"),
+            "Newest report",
+            text(portfolio.summary(found.reports)["day"].max(), "day"),
             "day of its creation at the service",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _headline(summary: pd.DataFrame) -> dict[tuple[str, str], float]:
@@ -149,9 +151,13 @@ def _criteria(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
         "benchmark of their own sectors."
     )
     heads = {
-        "criterion": "Criterion", "direction": "A higher quantile is", "n_reports": "Entries", "n_conflicts":
-        "Conflicts", "monotony_ratio": "Explained", "grade_deviation_ratio": "Deviation from the benchmark",
-    }  # fmt: skip
+        "criterion": "Criterion",
+        "direction": "A higher quantile is",
+        "n_reports": "Entries",
+        "n_conflicts": "Conflicts",
+        "monotony_ratio": "Explained",
+        "grade_deviation_ratio": "Deviation from the benchmark",
+    }
     profile = flags.criterion_profile(found.criteria, found.reports)
     words = profile["direction"].str.removeprefix("higher_is_").fillna("not told by the data")
     table = NamedGrid("Criteria", grid(profile.assign(direction=words), heads), "Directions")

@@ -28,10 +28,12 @@ def class_figures(reports: pd.DataFrame, edition: Edition) -> dict[str, Figure]:
     for product in PRODUCTS:
         now = _shown(portfolio.class_distribution(reports, product=product), edition)
         figures[f"{product}_classes"] = figure(
-            charts.plot_class_distribution, now,
+            charts.plot_class_distribution,
+            now,
             f"Companies by the risk class of their newest {product} report. Unrated is a result of its own.",
-            numbers=grid(without_small_shares(now, []), CLASS_HEADS), title=f"{product.capitalize()} risk class",
-        )  # fmt: skip
+            numbers=grid(without_small_shares(now, []), CLASS_HEADS),
+            title=f"{product.capitalize()} risk class",
+        )
         figures |= _trend_figures(reports, product, edition)
     return figures
 
@@ -48,9 +50,13 @@ def _trend_figures(reports: pd.DataFrame, product: str, edition: Edition) -> dic
         rows = rows.sort_values("period_end", ascending=False, kind="stable")
         title = f"{product.capitalize()} risk class: " + ("stock" if measure == "stock" else "newly analysed")
         figures[f"{product}_{measure}"] = figure(
-            charts.plot_class_over_time, trend, definition, measure=measure, title=title,
+            charts.plot_class_over_time,
+            trend,
+            definition,
+            measure=measure,
+            title=title,
             numbers=grid(rows, {"period_end": "Quarter to", **CLASS_HEADS}, most=72),
-        )  # fmt: skip
+        )
     return figures
 
 
@@ -62,23 +68,30 @@ def movement_figures(history: pd.DataFrame, edition: Edition) -> dict[str, Figur
         moved = portfolio.movement(history, product=product, start=edition.since, end=edition.as_of)
         rows = moved[(moved["n_in"] > 0) | (moved["n_out"] > 0)]
         figures[f"{product}_movement"] = _unless_hidden(
-            edition, charts.plot_movement, moved,
+            edition,
+            charts.plot_movement,
+            moved,
             f"From the stock of {edition.since} to that of {edition.as_of}. Companies that changed class leave the "
             "stock as large as it was: their bar hangs from it.",
-            numbers=grid(rows, heads), title=f"{product.capitalize()} risk class: what moved since {edition.since}",
+            numbers=grid(rows, heads),
+            title=f"{product.capitalize()} risk class: what moved since {edition.since}",
             size=FLAT,
-        )  # fmt: skip
+        )
     matrix = migration.migration_matrix(history, product="bank", as_of=edition.as_of)
     cells = {"from_class": "From class", "to_state": "To", "n": "Companies", "share_ratio": "Share of the row"}
     few = matrix.groupby("from_class", dropna=False)["n"].transform("sum") < FEWEST_FOR_SHARES
     table = matrix.assign(share_ratio=matrix["share_ratio"].where(~few), from_class=_class_words(matrix["from_class"]))
     figures["bank_migration"] = _unless_hidden(
-        edition, charts.plot_migration_matrix, matrix,
+        edition,
+        charts.plot_migration_matrix,
+        matrix,
         "Where the companies of each class were twelve months later, over the cohorts whose horizon has passed. Not "
         "refreshed: no newer report, which says nothing of risk.",
-        numbers=grid(table[table["n"] > 0], cells), counted="companies followed", size=WIDE,
+        numbers=grid(table[table["n"] > 0], cells),
+        counted="companies followed",
+        size=WIDE,
         title="Bank risk class: twelve months later",
-    )  # fmt: skip
+    )
     return figures
 
 
@@ -108,13 +121,16 @@ def criteria_figures(criteria: pd.DataFrame, reports: pd.DataFrame, edition: Edi
     heads = {"criterion": "Criterion", "risk_class": "Bank class", "n_companies": "Bad", "n_assessed": "Assessed"}
     return {
         "criteria": _unless_hidden(
-            edition, charts.plot_criterion_prevalence, prevalence,
+            edition,
+            charts.plot_criterion_prevalence,
+            prevalence,
             "Share of the companies of a class whose criterion the service calls bad, in their newest bank report. The "
             "criterion that separates the classes most stands on top.",
-            numbers=grid(rows, {**heads, "share_ratio": "Share"}, most=72), size=WIDE,
+            numbers=grid(rows, {**heads, "share_ratio": "Share"}, most=72),
+            size=WIDE,
             title="Criteria that are bad, by bank risk class",
         )
-    }  # fmt: skip
+    }
 
 
 def flow_figures(flows: pd.DataFrame, edition: Edition) -> dict[str, Figure]:
@@ -126,25 +142,33 @@ def flow_figures(flows: pd.DataFrame, edition: Edition) -> dict[str, Figure]:
         months[figures] = months[figures].astype("Float64").mask(few)
     newest_first = months.iloc[::-1]
     heads = {
-        "month": "Month", "n_companies": "Companies", "total_credit": "Credits", "total_debit": "Debits",
-        "net_flow": "Net flow", "median_net_flow": "Median net flow",
+        "month": "Month",
+        "n_companies": "Companies",
+        "total_credit": "Credits",
+        "total_debit": "Debits",
+        "net_flow": "Net flow",
+        "median_net_flow": "Median net flow",
         "matched_credit_change_ratio": "Credits, same companies",
-    }  # fmt: skip
+    }
     days = {"month": "Month", "n_companies": "Companies", "negative_day_share_ratio": "Days below zero"}
     return {
         "flows": figure(
-            charts.plot_portfolio_months, months,
+            charts.plot_portfolio_months,
+            months,
             "Sums over the companies whose month is complete, so they grow with their number; the table gives "
             "the change for the same companies. EUR where the service names no currency (assumed, for display only).",
-            counted="company-months", numbers=grid(newest_first, heads),
+            counted="company-months",
+            numbers=grid(newest_first, heads),
         ),
         "negative_days": figure(
-            charts.plot_negative_days, months,
+            charts.plot_negative_days,
+            months,
             "Days that ended below zero, of the days covered by statements. An authorised overdraft is not known: a "
             "negative day is no incident.",
-            counted="company-months", numbers=grid(newest_first, days),
+            counted="company-months",
+            numbers=grid(newest_first, days),
         ),
-    }  # fmt: skip
+    }
 
 
 def concentration_figures(exposures: pd.DataFrame, parties: pd.DataFrame, edition: Edition) -> dict[str, Figure]:
@@ -165,12 +189,14 @@ def concentration_figures(exposures: pd.DataFrame, parties: pd.DataFrame, editio
     return {
         "drawn": drawn_figure,
         "counterparties": _unless_hidden(
-            edition, charts.plot_counterparty_concentration, dated(parties, edition.as_of),
+            edition,
+            charts.plot_counterparty_concentration,
+            dated(parties, edition.as_of),
             "Operating credits by their largest payer and debits by their largest payee, over all days covered. A "
             "name printed in two ways is two: shares are lower bounds.",
             numbers=grid(summary, words),
         ),
-    }  # fmt: skip
+    }
 
 
 def agreement_figure(agreement: ClassAgreement, edition: Edition) -> Figure:
@@ -182,10 +208,14 @@ def agreement_figure(agreement: ClassAgreement, edition: Edition) -> Figure:
         low, high = agreement.kappa_low, agreement.kappa_high
         interval = f" Quadratic-weighted kappa {agreement.kappa:.2f} (95 %: {low:.2f} to {high:.2f})."
     return _unless_hidden(
-        edition, charts.plot_class_agreement, counts,
+        edition,
+        charts.plot_class_agreement,
+        counts,
         f"Companies with both reports at most six months apart.{interval} The two scales are not proven equal.",
-        numbers=grid(counts[counts["n_companies"] > 0], both), title="Bank class against financial class", size=WIDE,
-    )  # fmt: skip
+        numbers=grid(counts[counts["n_companies"] > 0], both),
+        title="Bank class against financial class",
+        size=WIDE,
+    )
 
 
 def quality_figures(

@@ -114,9 +114,12 @@ def analyse(  # noqa: PLR0913 - what the reader is told
 
 
 def analysed(
-    frames: Mapping[str, pd.DataFrame], edition: Edition, *, entries: TransactionResults | None = None,
+    frames: Mapping[str, pd.DataFrame],
+    edition: Edition,
+    *,
+    entries: TransactionResults | None = None,
     history: pd.DataFrame | None = None,
-) -> Portfolio:  # fmt: skip
+) -> Portfolio:
     """The analyses of these tables: a pure function.
 
     `entries` are made of the transactions where they are not given; `history` holds every version of the reports, and

@@ -62,9 +62,13 @@ def _tiles(found: Validation) -> list[Tile]:
 
 def _concluded(found: Validation) -> Section:
     heads = {
-        "question": "Question", "verdict": "Verdict", "shown": "Figure", "p_value": "p-value",
-        "detectable": "Would have been noticed", "why": "How",
-    }  # fmt: skip
+        "question": "Question",
+        "verdict": "Verdict",
+        "shown": "Figure",
+        "p_value": "p-value",
+        "detectable": "Would have been noticed",
+        "why": "How",
+    }
     refused = [Sentences(f"No verdict: {found.too_few}.")] if found.too_few else []
     how = (
         "Not rejected is no proof of being right: the column before the last says from where on this sample would "
@@ -165,10 +169,13 @@ def _vintages(found: Validation) -> list[Section]:
 def _left_out(found: Validation) -> Section:
     reasons = found.exclusions["excluded_because"].fillna("used").str.replace("_", " ").str.capitalize()
     heads = {
-        "excluded_because": "Observations", "n_mature": "Companies", "n_defaulted": "Defaults",
-        "n_unknown": "Outcome unknown", "default_rate_best_ratio": "Rate, if none of these",
+        "excluded_because": "Observations",
+        "n_mature": "Companies",
+        "n_defaulted": "Defaults",
+        "n_unknown": "Outcome unknown",
+        "default_rate_best_ratio": "Rate, if none of these",
         "default_rate_worst_ratio": "Rate, if all of these",
-    }  # fmt: skip
+    }
     note = (
         f"Every company known on {found.cohorts.date:%Y-%m-%d}. Those with an unknown outcome (lost to follow-up) "
         "enter no test; the last two columns say how far they could move the rate. Repaid in time is not defaulted."

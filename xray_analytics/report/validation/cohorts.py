@@ -117,9 +117,12 @@ def by_segment(found: Cohorts, terms: ValidationTerms, policy: Policy) -> dict[s
         if "p_value" in table:
             table["p_value_holm"] = validation.holm(table.pop("p_value").to_numpy(np.float64))
         table.attrs["base"] = {
-            "used": len(large), "excluded": {"in_smaller_segments": len(found.sample) - len(large)}, "backfilled": None,
-            "as_of": f"{found.date:%Y-%m-%d}", "filters": {},
-        }  # fmt: skip
+            "used": len(large),
+            "excluded": {"in_smaller_segments": len(found.sample) - len(large)},
+            "backfilled": None,
+            "as_of": f"{found.date:%Y-%m-%d}",
+            "filters": {},
+        }
         tables[kind] = table
     return tables
 
@@ -131,11 +134,15 @@ def class_mix(found: Cohorts) -> pd.DataFrame:
     for day, group in rated.groupby("as_of_date"):
         shares = group["risk_class"].value_counts(normalize=True).reindex(list(RISK_CLASSES), fill_value=0.0)
         herfindahl = float((shares**2).sum())
-        rows.append({
-            "as_of_date": day, "n_companies": len(group),
-            **{f"class_{c}_ratio": float(shares[c]) for c in RISK_CLASSES}, "herfindahl": herfindahl,
-            "effective_classes": 1 / herfindahl,
-        })  # fmt: skip
+        rows.append(
+            {
+                "as_of_date": day,
+                "n_companies": len(group),
+                **{f"class_{c}_ratio": float(shares[c]) for c in RISK_CLASSES},
+                "herfindahl": herfindahl,
+                "effective_classes": 1 / herfindahl,
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -113,9 +113,13 @@ def _points(curve: pd.DataFrame) -> Grid:
 def class_table(found: Validation) -> Grid:
     """Default rates, and where probabilities are tested their means and verdicts, by class."""
     heads = {
-        "risk_class": "Risk class", **RATES, "mean_probability": "Mean probability", **P_VALUES,
-        "detectable_factor": "Noticed from", "verdict": "Verdict",
-    }  # fmt: skip
+        "risk_class": "Risk class",
+        **RATES,
+        "mean_probability": "Mean probability",
+        **P_VALUES,
+        "detectable_factor": "Noticed from",
+        "verdict": "Verdict",
+    }
     inversion = {} if "verdict" in found.classes else {"p_value_inversion": "p-value of a reversal"}
     return grid(found.classes, heads | inversion)
 
@@ -146,9 +150,13 @@ def cohort_figure(found: Validation) -> dict[str, Figure]:
     single.attrs["base"] = base | {"filters": {}}
     meaning = f"Share of each cohort that defaulted within {found.terms.horizon_months} months after its date."
     drawn = figure(
-        charts.plot_default_rates, of_enough(single), meaning, numbers=grid(single, heads), counted="observations",
+        charts.plot_default_rates,
+        of_enough(single),
+        meaning,
+        numbers=grid(single, heads),
+        counted="observations",
         title="Default rate by cohort",
-    )  # fmt: skip
+    )
     return {"cohorts": drawn}
 
 
@@ -182,9 +190,13 @@ def migration_figure(found: Validation) -> Figure:
         "nothing about risk."
     )
     return figure(
-        charts.plot_migration_matrix, found.matrix, meaning, numbers=grid(cells, heads), counted="companies followed",
+        charts.plot_migration_matrix,
+        found.matrix,
+        meaning,
+        numbers=grid(cells, heads),
+        counted="companies followed",
         size=WIDE,
-    )  # fmt: skip
+    )
 
 
 def vintage_figure(curves: pd.DataFrame) -> Figure:

@@ -186,9 +186,12 @@ def _classes(found: Cohorts, terms: ValidationTerms, policy: Policy) -> pd.DataF
     if not parts.judges_probabilities(terms, policy) or found.sample["default_probability"].isna().all():
         return table
     said = validation.calibration_table(
-        found.sample, horizon_months=terms.horizon_months, confidence=policy.confidence, level=policy.level,
+        found.sample,
+        horizon_months=terms.horizon_months,
+        confidence=policy.confidence,
+        level=policy.level,
         min_n=policy.min_class_companies,
-    )  # fmt: skip
+    )
     if verdicts.too_few(found, policy):
         said["verdict"] = verdicts.NO_VERDICT
     merged = said.merge(table[["risk_class", "p_value_inversion"]], on="risk_class", how="left")

@@ -127,11 +127,10 @@ def _ranking(drop: Statistic | str, policy: Policy, few: str) -> Verdict:
     fell = drop.p_value is not None and drop.p_value <= policy.level
     verdict = "below the reference" if fell else "not below the reference"
     seen = "" if drop.detectable is None else f"a drop of {drop.detectable:.3f}"
-    return Verdict(
-        question, "AUC", drop.parts["AUC"], low, high, drop.p_value, drop.n, drop.n_defaults, seen,
-        *_said(verdict if drop.p_value is not None else NO_VERDICT, few,
-               f"against the reference {policy.auc_reference:.3g} of the policy"),
-    )  # fmt: skip
+    verdict = verdict if drop.p_value is not None else NO_VERDICT
+    said = _said(verdict, few, f"against the reference {policy.auc_reference:.3g} of the policy")
+    area = drop.parts["AUC"]
+    return Verdict(question, "AUC", area, low, high, drop.p_value, drop.n, drop.n_defaults, seen, *said)
 
 
 def _overall(made: Answers, policy: Policy, few: str) -> Verdict:
@@ -144,11 +143,10 @@ def _overall(made: Answers, policy: Policy, few: str) -> Verdict:
             f"; with an asset correlation of {policy.asset_correlation:g} the p-value is {made.correlated.p_value:.3f}"
         )
     verdict = "too low" if (test.p_value or 0) <= policy.level and test.n_defaults else "not rejected"
-    return Verdict(
-        question, "default rate", test.value, test.low, test.high, test.p_value, test.n, test.n_defaults,
-        _factor(test.detectable), *_said(verdict, few, f"mean probability {test.null.removeprefix('at most ')}, over "
-                                         f"{policy.pd_horizon_months} months as declared{also}"),
-    )  # fmt: skip
+    mean, seen = test.null.removeprefix("at most "), _factor(test.detectable)
+    said = _said(verdict, few, f"mean probability {mean}, over {policy.pd_horizon_months} months as declared{also}")
+    figures = (test.value, test.low, test.high, test.p_value, test.n, test.n_defaults)
+    return Verdict(question, "default rate", *figures, seen, *said)
 
 
 def _by_class(classes: pd.DataFrame, policy: Policy, few: str, unfit: str) -> Verdict:
@@ -162,12 +160,11 @@ def _by_class(classes: pd.DataFrame, policy: Policy, few: str, unfit: str) -> Ve
     seen = factors.dropna()
     reach = f"rate {seen.min():.2f} to {seen.max():.2f} times the probability, by class" if len(seen) else ""
     smallest = classes.loc[tested, "p_value_holm"].min()
-    return Verdict(
-        question, "classes too low", float(len(low)), None, None, None if pd.isna(smallest) else float(smallest),
-        int(classes["n"].sum()), int(classes["n_defaults"].sum()), reach,
-        *_said(f"too low: {named}" if len(low) else "not rejected", few,
-               f"{int(tested.sum())} of {len(classes)} classes tested, Holm-adjusted at {policy.level:g}"),
-    )  # fmt: skip
+    p_value = None if pd.isna(smallest) else float(smallest)
+    n, bad = int(classes["n"].sum()), int(classes["n_defaults"].sum())
+    compared = f"{int(tested.sum())} of {len(classes)} classes tested, Holm-adjusted at {policy.level:g}"
+    said = _said(f"too low: {named}" if len(low) else "not rejected", few, compared)
+    return Verdict(question, "classes too low", float(len(low)), None, None, p_value, n, bad, reach, *said)
 
 
 def _order(classes: pd.DataFrame, policy: Policy, few: str) -> Verdict:
@@ -183,11 +180,10 @@ def _order(classes: pd.DataFrame, policy: Policy, few: str) -> Verdict:
         for a, b, p in zip(rates["risk_class"][:-1], rates["risk_class"][1:], adjusted, strict=True)
         if p <= policy.level
     ]
-    return Verdict(
-        question, "reversals", float(seen), None, None, float(adjusted.min()), int(n.sum()), int(bad.sum()), "",
-        *_said(f"reversed: {', '.join(pairs)}" if pairs else "no reversal shown", few,
-               f"neighbouring classes, Fisher's test, Holm-adjusted at {policy.level:g}"),
-    )  # fmt: skip
+    compared = f"neighbouring classes, Fisher's test, Holm-adjusted at {policy.level:g}"
+    said = _said(f"reversed: {', '.join(pairs)}" if pairs else "no reversal shown", few, compared)
+    figures = (float(seen), None, None, float(adjusted.min()), int(n.sum()), int(bad.sum()))
+    return Verdict(question, "reversals", *figures, "", *said)
 
 
 def _shift(index: StabilityIndex | str, policy: Policy, few: str) -> Verdict:
@@ -195,11 +191,9 @@ def _shift(index: StabilityIndex | str, policy: Policy, few: str) -> Verdict:
     if isinstance(index, str):
         return _open(question, "PSI", index)
     chance = "" if index.benchmark is None else f"; by chance up to {index.benchmark:.3f} once in twenty"
-    return Verdict(
-        question, "PSI", index.value, None, None, index.p_value, index.n_actual, None, "",
-        *_said("shifted" if (index.p_value or 0) <= policy.level else "not shifted", few,
-               f"{index.n_actual:,} first rated since, against {index.n_expected:,} before{chance}"),
-    )  # fmt: skip
+    compared = f"{index.n_actual:,} first rated since, against {index.n_expected:,} before{chance}"
+    said = _said("shifted" if (index.p_value or 0) <= policy.level else "not shifted", few, compared)
+    return Verdict(question, "PSI", index.value, None, None, index.p_value, index.n_actual, None, "", *said)
 
 
 def _changed(test: Statistic | str, policy: Policy, few: str) -> Verdict:
@@ -207,11 +201,9 @@ def _changed(test: Statistic | str, policy: Policy, few: str) -> Verdict:
     if isinstance(test, str):
         return _open(question, "Stuart-Maxwell", test)
     worse, better = (int(test.parts[f"to {way} classes"]) for way in ("later", "earlier"))
-    return Verdict(
-        question, "Stuart-Maxwell", test.value, None, None, test.p_value, test.n, None, "",
-        *_said("changed" if (test.p_value or 0) <= policy.level else "not changed", few,
-               f"{worse:,} companies got worse, {better:,} better"),
-    )  # fmt: skip
+    compared = f"{worse:,} companies got worse, {better:,} better"
+    said = _said("changed" if (test.p_value or 0) <= policy.level else "not changed", few, compared)
+    return Verdict(question, "Stuart-Maxwell", test.value, None, None, test.p_value, test.n, None, "", *said)
 
 
 def _intake(reports: pd.DataFrame, found: Cohorts, terms: ValidationTerms, policy: Policy) -> StabilityIndex | str:
