@@ -20,24 +20,24 @@ _CLASS_COLUMNS = ("bank_risk_class", "financial_risk_class")
 _INCIDENTS, _STREAMS, _RULES, _FINDINGS, _CRITERIA, _RATIOS, _REPORTS = 6, 8, 6, 5, 12, 14, 7
 
 
-def document(found: CompanyProfile) -> Document:
+def document(results: CompanyProfile) -> Document:
     """Two pages: how it stands and moves, and what is behind it."""
-    code, name = found.identity
-    command = found.edition.command and found.edition.command.replace(found.company_id, code)  # masked there too
-    edition = replace(found.edition, command=command)
+    code, name = results.identity
+    command = results.edition.command and results.edition.command.replace(results.company_id, code)  # masked there too
+    edition = replace(results.edition, command=command)
     commit = f" · store commit {edition.commit}" if edition.commit is not None else ""
     lead = f"{plain(name, longest=70)}{' · ' * bool(name)}{code} · as of {edition.as_of}{commit}"
-    if found.is_shareable:
+    if results.is_shareable:
         lead += " · counterparties and labels left out"
     sections = (
-        Section("Class, money and balance", (*_charts(found), _watched(found))),
-        Section("What is behind it", (_behind(found), *_notes(found)), on_new_page=True),
+        Section("Class, money and balance", (*_charts(results), _watched(results))),
+        Section("What is behind it", (_behind(results), *_notes(results)), on_new_page=True),
     )
-    return Document(edition, lead, tuple(_tiles(found)), sections, is_small=True)
+    return Document(edition, lead, tuple(_tiles(results)), sections, is_small=True)
 
 
-def _tiles(found: CompanyProfile) -> list[Tile]:
-    newest = {product: _newest(found.reports, product) for product in ("bank", "financial")}
+def _tiles(results: CompanyProfile) -> list[Tile]:
+    newest = {product: _newest(results.reports, product) for product in ("bank", "financial")}
     tiles = []
     for product, row in newest.items():
         if row is not None:
@@ -49,8 +49,8 @@ def _tiles(found: CompanyProfile) -> list[Tile]:
                     f"report of {row['created_at']:%Y-%m-%d}{_extra(row, product)}",
                 )
             )
-    if len(found.metrics):
-        row = found.metrics.iloc[0]
+    if len(results.metrics):
+        row = results.metrics.iloc[0]
         basis = f"mean of {row['n_months']:.0f} complete months, {row['credit_basis']} credits"
         tiles.append(Tile("Credits a month", text(row["mean_credit"], "total_credit"), basis))
         tiles.append(_cash_tile(row))
@@ -79,15 +79,15 @@ def _newest(reports: pd.DataFrame, product: str) -> pd.Series[Any] | None:
     return None if rows.empty else rows.iloc[-1]
 
 
-def _charts(found: CompanyProfile) -> tuple[Block, ...]:
+def _charts(results: CompanyProfile) -> tuple[Block, ...]:
     no_grid = grid(pd.DataFrame({"n": []}), {"n": "n"})
-    rated = found.reports[found.reports["product"].isin(["bank", "financial"])].copy()
-    rated.attrs["base"] = {"used": len(rated), "excluded": {}, "as_of": found.edition.as_of}
+    rated = results.reports[results.reports["product"].isin(["bank", "financial"])].copy()
+    rated.attrs["base"] = {"used": len(rated), "excluded": {}, "as_of": results.edition.as_of}
     pair = {
         "history": figure(charts.plot_class_history, rated, "", numbers=no_grid, size=HALF),
-        "months": figure(charts.plot_monthly_flows, found.flows, "", numbers=no_grid, size=HALF),
+        "months": figure(charts.plot_monthly_flows, results.flows, "", numbers=no_grid, size=HALF),
     }
-    balance = figure(charts.plot_balance_calendar, found.daily, "", numbers=no_grid, size=WHOLE)
+    balance = figure(charts.plot_balance_calendar, results.daily, "", numbers=no_grid, size=WHOLE)
     return Charts({name: _bare(shown) for name, shown in pair.items()}), Charts({"balance": _bare(balance)}, columns=1)
 
 
@@ -96,13 +96,13 @@ def _bare(shown: Figure) -> Figure:
     return Figure("", "", shown.axes, None, shown.problem, shown.title)
 
 
-def _watched(found: CompanyProfile) -> Columns:
-    rows = found.watch
+def _watched(results: CompanyProfile) -> Columns:
+    rows = results.watch
     rules: Block = Sentences("No rule is met. That is no clean bill: a rule says nothing where the data are too short.")
     if len(rows):
         heads = {"rule": "Rule", "severity": "Severity", "evidence": "Evidence"}
         rules = NamedGrid("Rules met", grid(_short(rows, "evidence", SENTENCE), heads, most=_RULES))
-    seen = found.reports.iloc[::-1].assign(
+    seen = results.reports.iloc[::-1].assign(
         rating=lambda t: [_rating(*row) for row in t[["product", *_CLASS_COLUMNS]].itertuples(index=False)],
         created_at=lambda t: t["created_at"].dt.tz_localize(None).dt.normalize(),
     )
@@ -119,18 +119,18 @@ def _rating(product: str, bank: Any, financial: Any) -> str:
     return "–" if isinstance(rating, str) else class_label(None if pd.isna(rating) else int(rating))
 
 
-def _behind(found: CompanyProfile) -> Columns:
+def _behind(results: CompanyProfile) -> Columns:
     return Columns(
         (
-            *_parties(found, "credit", "Largest payers"),
-            *_parties(found, "debit", "Largest payees"),
-            *_listed("Recurring", _streams(found)),
-            *_listed("Incidents, newest first", _incidents(found)),
+            *_parties(results, "credit", "Largest payers"),
+            *_parties(results, "debit", "Largest payees"),
+            *_listed("Recurring", _streams(results)),
+            *_listed("Incidents, newest first", _incidents(results)),
         ),
         (
-            *_listed("Criteria of the bank flag", _criteria(found)),
-            *_listed("Ratios against the portfolio, most unlike first", _ratios(found)),
-            *_listed("Do the figures agree?", _findings(found)),
+            *_listed("Criteria of the bank flag", _criteria(results)),
+            *_listed("Ratios against the portfolio, most unlike first", _ratios(results)),
+            *_listed("Do the figures agree?", _findings(results)),
         ),
     )
 
@@ -139,16 +139,16 @@ def _listed(title: str, table: NamedGrid | Sentences) -> tuple[Block, ...]:
     return Heading(title), table
 
 
-def _parties(found: CompanyProfile, side: str, title: str) -> tuple[Block, ...]:
-    rows = _short(found.parties[found.parties["side"] == side], "party", NAME)
+def _parties(results: CompanyProfile, side: str, title: str) -> tuple[Block, ...]:
+    rows = _short(results.parties[results.parties["side"] == side], "party", NAME)
     if rows.empty:
         return _listed(title, Sentences("None seen."))
     heads = {"party": "Name", "n": "Entries", "total": "Total", "share_ratio": "Share"}
     return _listed(title, NamedGrid(title, grid(rows, heads)))
 
 
-def _streams(found: CompanyProfile) -> NamedGrid | Sentences:
-    rows = found.entries.recurring
+def _streams(results: CompanyProfile) -> NamedGrid | Sentences:
+    rows = results.entries.recurring
     rows = rows[rows["is_active"].fillna(False).astype(bool)].sort_values(["total", "stem"], ascending=[False, True])
     if rows.empty:
         return Sentences("Nothing that recurs was seen.")
@@ -160,22 +160,22 @@ def _streams(found: CompanyProfile) -> NamedGrid | Sentences:
     return NamedGrid("Recurring", grid(rows, heads, most=_STREAMS))
 
 
-def _incidents(found: CompanyProfile) -> NamedGrid | Sentences:
-    rows = found.entries.incidents.sort_values(["incident_date", "incident"], ascending=[False, True], kind="stable")
+def _incidents(results: CompanyProfile) -> NamedGrid | Sentences:
+    rows = results.entries.incidents.sort_values(["incident_date", "incident"], ascending=[False, True], kind="stable")
     if rows.empty:
         return Sentences("None seen.")
     kind = rows["incident"].str.replace("_", " ")
     rows = _short(rows, "evidence", 70).assign(incident=kind)
     heads = {"incident_date": "Day", "incident": "Incident", "evidence": "Evidence"}
-    if found.is_shareable:
+    if results.is_shareable:
         heads = {"incident_date": "Day", "incident": "Incident", "amount": "Amount"}
     return NamedGrid("Incidents", grid(rows, heads, most=_INCIDENTS))
 
 
-def _criteria(found: CompanyProfile) -> NamedGrid | Sentences:
-    if found.criteria.empty:
+def _criteria(results: CompanyProfile) -> NamedGrid | Sentences:
+    if results.criteria.empty:
         return Sentences("The newest bank report names none.")
-    rows = _short(found.criteria.assign(criterion=found.criteria["criterion"].map(_spaced)), "criterion", NAME)
+    rows = _short(results.criteria.assign(criterion=results.criteria["criterion"].map(_spaced)), "criterion", NAME)
     heads = {
         "criterion": "Criterion",
         "value": "Value",
@@ -186,30 +186,32 @@ def _criteria(found: CompanyProfile) -> NamedGrid | Sentences:
     return NamedGrid("Criteria", grid(rows, heads, most=_CRITERIA))
 
 
-def _ratios(found: CompanyProfile) -> NamedGrid | Sentences:
-    if found.ratios.empty:
+def _ratios(results: CompanyProfile) -> NamedGrid | Sentences:
+    if results.ratios.empty:
         return Sentences("There is no financial report with ratios.")
-    away = (found.ratios["value"] - found.ratios["p50"]).abs() / (found.ratios["p75"] - found.ratios["p25"])
-    rows = found.ratios.assign(criterion=found.ratios["criterion"].map(_spaced), away=away)
+    away = (results.ratios["value"] - results.ratios["p50"]).abs() / (results.ratios["p75"] - results.ratios["p25"])
+    rows = results.ratios.assign(criterion=results.ratios["criterion"].map(_spaced), away=away)
     rows = _short(rows.sort_values(["away", "criterion"], ascending=[False, True]), "criterion", 30)
     heads = {"criterion": "Ratio", "value": "Company", "p25": "25 %", "p50": "Median", "p75": "75 %", "n": "n"}
     return NamedGrid("Ratios", grid(rows, heads, most=_RATIOS))
 
 
-def _findings(found: CompanyProfile) -> NamedGrid | Sentences:
-    rows = found.findings[found.findings["severity"] != "low"]
+def _findings(results: CompanyProfile) -> NamedGrid | Sentences:
+    rows = results.findings[results.findings["severity"] != "low"]
     if rows.empty:
         return Sentences("Every check that could be made holds.")
     rows = _short(rows, "finding", 90)
     return NamedGrid("Findings", grid(rows, {"severity": "Severity", "finding": "What was found"}, most=_FINDINGS))
 
 
-def _notes(found: CompanyProfile) -> tuple[Block, ...]:
-    return Heading("Bank against accounts"), Glossary((*_declared(found), *_classes(found), *_debt(found), *_reading()))
+def _notes(results: CompanyProfile) -> tuple[Block, ...]:
+    return Heading("Bank against accounts"), Glossary(
+        (*_declared(results), *_classes(results), *_debt(results), *_reading())
+    )
 
 
-def _declared(found: CompanyProfile) -> list[tuple[str, str]]:
-    known = found.declared[found.declared["low_ratio"].notna()]
+def _declared(results: CompanyProfile) -> list[tuple[str, str]]:
+    known = results.declared[results.declared["low_ratio"].notna()]
     if known.empty:
         return [("Revenue", "No declared revenue to compare the credits with.")]
     row = known.iloc[0]
@@ -223,8 +225,8 @@ def _declared(found: CompanyProfile) -> list[tuple[str, str]]:
     return [("Revenue", words)]
 
 
-def _classes(found: CompanyProfile) -> list[tuple[str, str]]:
-    bank, financial = (_newest(found.reports, product) for product in ("bank", "financial"))
+def _classes(results: CompanyProfile) -> list[tuple[str, str]]:
+    bank, financial = (_newest(results.reports, product) for product in ("bank", "financial"))
     if (
         bank is None
         or financial is None
@@ -241,8 +243,8 @@ def _classes(found: CompanyProfile) -> list[tuple[str, str]]:
     return [("Classes", f"Bank and financial class {words}. The two scales are not proven equal.")]
 
 
-def _debt(found: CompanyProfile) -> list[tuple[str, str]]:
-    rows = found.debt[found.debt["status"] == "known"]
+def _debt(results: CompanyProfile) -> list[tuple[str, str]]:
+    rows = results.debt[results.debt["status"] == "known"]
     if rows.empty:
         return [("Debt service", "No active loan payment, or no complete month, was seen.")]
     row = rows.iloc[0]

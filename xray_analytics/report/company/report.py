@@ -14,17 +14,17 @@ FORMS = (".html", ".pdf")
 
 
 @drawn_once
-def document(found: CompanyProfile) -> Document:
+def document(results: CompanyProfile) -> Document:
     """The sheet before it has a form; its charts are drawn once."""
-    return chapters.document(found)
+    return chapters.document(results)
 
 
-def render(found: CompanyProfile) -> str:
+def render(results: CompanyProfile) -> str:
     """The page of these analyses: a pure function, the same input gives the same text."""
-    return to_html(document(found))
+    return to_html(document(results))
 
 
-def write_company_report(found: CompanyProfile, path: str | Path, *, overwrite: bool = False) -> Path:
+def write_company_report(results: CompanyProfile, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write the sheet to a file only its owner can read, whole or not at all; its name ends in ``.html`` or ``.pdf``.
 
     Raises
@@ -32,4 +32,4 @@ def write_company_report(found: CompanyProfile, path: str | Path, *, overwrite: 
     InputError
         Another ending, the file exists and `overwrite` is not set, or it cannot be written.
     """
-    return write_document(document(found), path, FORMS, overwrite=overwrite)
+    return write_document(document(results), path, FORMS, overwrite=overwrite)

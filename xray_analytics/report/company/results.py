@@ -114,7 +114,7 @@ def analysed(
     flows = cashflow.monthly_flows(mine["monthly_summaries"], reports, operating=operating, statements=None)
     coverage = quality.coverage(statements, reports, as_of=as_of)
     daily = newest_days(cashflow.daily_balances(transactions, statements), reports)
-    found = CompanyProfile(
+    profile = CompanyProfile(
         edition=edition,
         company_id=company_id,
         is_shareable=shareable,
@@ -132,7 +132,7 @@ def analysed(
         ratios=against_portfolio(frames["financial_ratios"], every, company_id),
         findings=quality.findings(reconciliation=entries.ledger, coverage=coverage, reports=reports),
     )
-    return _without_names(found) if shareable else found
+    return _without_names(profile) if shareable else profile
 
 
 def newest_days(daily: pd.DataFrame, reports: pd.DataFrame) -> pd.DataFrame:
@@ -194,19 +194,19 @@ def against_portfolio(values: pd.DataFrame, reports: pd.DataFrame, company_id: s
     )
 
 
-def _without_names(found: CompanyProfile) -> CompanyProfile:
+def _without_names(profile: CompanyProfile) -> CompanyProfile:
     """Counterparties by number, evidence by kind, day and amount."""
-    numbered = found.parties.groupby("side").cumcount() + 1
-    kind = found.parties["side"].map({"credit": "payer ", "debit": "payee "})
-    streams, incidents = found.entries.recurring, found.entries.incidents
+    numbered = profile.parties.groupby("side").cumcount() + 1
+    kind = profile.parties["side"].map({"credit": "payer ", "debit": "payee "})
+    streams, incidents = profile.entries.recurring, profile.entries.incidents
     category = streams["category"].fillna("other").str.replace("_", " ")
     entries = replace(
-        found.entries,
+        profile.entries,
         recurring=streams.assign(counterparty=category, stem=category),
         incidents=incidents.assign(counterparty=None, evidence="not repeated in a sheet to share"),
     )
-    parties = found.parties.assign(party=kind + numbered.astype("string"))
-    return replace(found, parties=parties, entries=entries, watch=without_labels(found.watch))
+    parties = profile.parties.assign(party=kind + numbered.astype("string"))
+    return replace(profile, parties=parties, entries=entries, watch=without_labels(profile.watch))
 
 
 def _unknown(company_id: str, reports: pd.DataFrame, companies: pd.DataFrame) -> str:

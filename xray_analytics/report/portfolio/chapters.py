@@ -19,43 +19,43 @@ FINDINGS_SHOWN = 20
 _CLEAN_BILL = "a rule says nothing of a company whose data are too short for it."
 
 
-def document(found: Portfolio) -> Document:
+def document(results: Portfolio) -> Document:
     """The report before it has a form: headline, then from whom to call today down to what to trust."""
-    edition = found.edition
+    edition = results.edition
     commit = f" · store commit {edition.commit}" if edition.commit is not None else ""
     drawn = {
-        **figures.class_figures(found.reports, edition),
-        **figures.movement_figures(found.history, edition),
-        **figures.value_figures(found.reports, edition),
-        **figures.criteria_figures(found.criteria, found.reports, edition),
-        **figures.flow_figures(found.flows, edition),
-        **figures.concentration_figures(found.exposures, found.entries.concentration, edition),
-        "agreement": figures.agreement_figure(found.agreement, edition),
-        **figures.quality_figures(found.entries.ledger, found.coverage, found.reports, edition),
+        **figures.class_figures(results.reports, edition),
+        **figures.movement_figures(results.history, edition),
+        **figures.value_figures(results.reports, edition),
+        **figures.criteria_figures(results.criteria, results.reports, edition),
+        **figures.flow_figures(results.flows, edition),
+        **figures.concentration_figures(results.exposures, results.entries.concentration, edition),
+        "agreement": figures.agreement_figure(results.agreement, edition),
+        **figures.quality_figures(results.entries.ledger, results.coverage, results.reports, edition),
     }
     sections = (
-        _watched(found),
+        _watched(results),
         _moved(drawn, edition),
         _classes(drawn),
         _values(drawn),
-        _criteria(found, drawn),
-        _cash(found, drawn),
-        _concentrated(found, drawn),
-        _trusted(found, drawn),
-        Section("Method", (_method(found),)),
+        _criteria(results, drawn),
+        _cash(results, drawn),
+        _concentrated(results, drawn),
+        _trusted(results, drawn),
+        Section("Method", (_method(results),)),
     )
-    return Document(edition, f"Analysed companies as of {edition.as_of}{commit}", tuple(_tiles(found)), sections)
+    return Document(edition, f"Analysed companies as of {edition.as_of}{commit}", tuple(_tiles(results)), sections)
 
 
-def _tiles(found: Portfolio) -> list[Tile]:
-    edition, watch = found.edition, found.watch
+def _tiles(results: Portfolio) -> list[Tile]:
+    edition, watch = results.edition, results.watch
     now, before = (
         _headline(portfolio.summary(frame, as_of=day))
-        for frame, day in ((found.reports, None), (found.history, edition.since))
+        for frame, day in ((results.reports, None), (results.history, edition.since))
     )
     per_product = ", ".join(f"{n:,.0f} {p}" for (p, figure), n in now.items() if figure == "companies" and p)
     n, n_before = (int(side["", "companies"]) for side in (now, before))
-    verdicts = found.entries.ledger["verdict"].value_counts()
+    verdicts = results.entries.ledger["verdict"].value_counts()
     off, made = int(verdicts.get("off", 0)), int(verdicts.get("off", 0) + verdicts.get("ok", 0))
     since = f"; {n - n_before:+,} since {edition.since}"
     named = [] if edition.min_n else [p for p in figures.PRODUCTS if (p, "rated") in now]
@@ -71,7 +71,7 @@ def _tiles(found: Portfolio) -> list[Tile]:
         Tile("Checks that are off", f"{off:,}", f"of {made:,} reconciliation checks that could be made"),
         Tile(
             "Newest report",
-            text(portfolio.summary(found.reports)["day"].max(), "day"),
+            text(portfolio.summary(results.reports)["day"].max(), "day"),
             "day of its creation at the service",
         ),
     ]
@@ -97,20 +97,20 @@ def _class_tile(
     return Tile(f"{product.capitalize()} class 4 or 5", shown, definition)
 
 
-def _watched(found: Portfolio) -> Section:
-    edition, title = found.edition, "Companies to look at first"
-    if found.watch.empty:
+def _watched(results: Portfolio) -> Section:
+    edition, title = results.edition, "Companies to look at first"
+    if results.watch.empty:
         none = f"No rule of the watch list is met on {edition.as_of}. That is no clean bill: {_CLEAN_BILL}"
         return Section(title, (Sentences(none),))
-    tally = NamedGrid("Rules met", _tally(found.watch, "rule", edition), "Rules met")
+    tally = NamedGrid("Rules met", _tally(results.watch, "rule", edition), "Rules met")
     if edition.min_n:
         why = f"Single companies are not listed where counts under {edition.min_n} are hidden."
         return Section(title, (Sentences(why), tally))
     heads = {"company_id": "Company", "company_name": "Name", "severity": "Severity", "n_rules": "Rules"}
-    if found.companies.empty:
+    if results.companies.empty:
         del heads["company_name"]
     lead = f"The worst severity first, then the number of rules met. Not being listed is no clean bill: {_CLEAN_BILL}"
-    first = NamedGrid(title, grid(found.review, {**heads, "reasons": "Why"}))
+    first = NamedGrid(title, grid(results.review, {**heads, "reasons": "Why"}))
     return Section(title, (Sentences(lead), first, Heading("Rules met"), tally))
 
 
@@ -144,7 +144,7 @@ def _values(drawn: Mapping[str, Figure]) -> Section:
     return Section("Default probability and score", (pair,))
 
 
-def _criteria(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
+def _criteria(results: Portfolio, drawn: Mapping[str, Figure]) -> Section:
     lead = (
         "Direction is learnt from the grades that the service gives with the quantiles, never assumed. Conflicts are "
         "entries that a monotone map does not explain. The deviation compares the grades of these companies with the "
@@ -158,14 +158,14 @@ def _criteria(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
         "monotony_ratio": "Explained",
         "grade_deviation_ratio": "Deviation from the benchmark",
     }
-    profile = flags.criterion_profile(found.criteria, found.reports)
+    profile = flags.criterion_profile(results.criteria, results.reports)
     words = profile["direction"].str.removeprefix("higher_is_").fillna("not told by the data")
     table = NamedGrid("Criteria", grid(profile.assign(direction=words), heads), "Directions")
     return Section("Criteria that drive it", (_one(drawn, "criteria"), Sentences(lead), table))
 
 
-def _cash(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
-    metrics = found.metrics
+def _cash(results: Portfolio, drawn: Mapping[str, Figure]) -> Section:
+    metrics = results.metrics
     by = metrics.groupby("runway_status").agg(
         n_companies=("company_id", "size"), runway_months=("runway_months", "median")
     )
@@ -176,7 +176,7 @@ def _cash(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
         "unknown": "too few complete months, or no balance",
     }
     table = by.reindex(list(meaning)).fillna({"n_companies": 0}).reset_index()
-    table["n_companies"] = figures.hidden_counts(table["n_companies"], found.edition)
+    table["n_companies"] = figures.hidden_counts(table["n_companies"], results.edition)
     table = table.assign(meaning=table["runway_status"].map(meaning), runway_status=_words(table["runway_status"]))
     heads = {"runway_status": "Cash", "meaning": "The company", "n_companies": "Companies"}
     pair = Charts({name: drawn[name] for name in ("flows", "negative_days")})
@@ -187,27 +187,27 @@ def _cash(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
     )
 
 
-def _concentrated(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
+def _concentrated(results: Portfolio, drawn: Mapping[str, Figure]) -> Section:
     pair = Charts({name: drawn[name] for name in ("drawn", "counterparties")})
-    if len(found.exposures):
+    if len(results.exposures):
         return Section("Concentration", (pair,))
     none = "The lender's exposures are not known here, so nothing is said of amounts: `xray attach` brings them in."
     return Section("Concentration", (Sentences(none), Charts({"counterparties": drawn["counterparties"]})))
 
 
-def _trusted(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
-    edition = found.edition
+def _trusted(results: Portfolio, drawn: Mapping[str, Figure]) -> Section:
+    edition = results.edition
     names = ("reconciliation", "coverage", "data_sanity_pct", "sensitivity")
     blocks: list[Any] = [
         Charts({name: drawn[name] for name in names}),
         Heading("Findings"),
     ]
-    if found.findings.empty:
+    if results.findings.empty:
         blocks.append(Sentences("Nothing was found."))
     else:
-        blocks.append(NamedGrid("Findings by check", _tally(found.findings, "check", edition), "Findings by check"))
+        blocks.append(NamedGrid("Findings by check", _tally(results.findings, "check", edition), "Findings by check"))
         if not edition.min_n:
-            blocks += [Heading("The first findings, worst first"), NamedGrid("Findings", findings(found))]
+            blocks += [Heading("The first findings, worst first"), NamedGrid("Findings", findings(results))]
     excluded = [
         (name.replace("_", " ").capitalize(), shown.base)
         for name, shown in drawn.items()
@@ -217,7 +217,7 @@ def _trusted(found: Portfolio, drawn: Mapping[str, Figure]) -> Section:
     return Section("Can the data be trusted?", (*blocks, Heading("What the figures leave out"), left))
 
 
-def findings(found: Portfolio) -> Grid:
+def findings(results: Portfolio) -> Grid:
     """The first findings, worst first."""
     heads = {
         "severity": "Severity",
@@ -226,7 +226,7 @@ def findings(found: Portfolio) -> Grid:
         "n": "Times",
         "finding": "What was found",
     }
-    return grid(found.named(found.findings), heads, most=FINDINGS_SHOWN)
+    return grid(results.named(results.findings), heads, most=FINDINGS_SHOWN)
 
 
 def _tally(rows: pd.DataFrame, kind: str, edition: Edition) -> Grid:
@@ -248,8 +248,8 @@ def _words(names: pd.Series[Any]) -> pd.Series[Any]:
     return names.str.replace("_", " ")
 
 
-def _method(found: Portfolio) -> Glossary:
-    edition = found.edition
+def _method(results: Portfolio) -> Glossary:
+    edition = results.edition
     names = (
         "Natural persons are shown by name: handle this report accordingly."
         if edition.show_persons
@@ -270,7 +270,7 @@ def _method(found: Portfolio) -> Glossary:
          "company together."),
         ("Off", "A check whose difference is above its tolerance. A statement that does not add up may have been read "
          "wrongly, or have been changed."),
-        ("Model", found.no_verdict),
+        ("Model", results.no_verdict),
         ("Names", names),
         *([("Small counts", small)] if edition.min_n else []),
     ))  # fmt: skip

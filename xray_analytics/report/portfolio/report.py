@@ -15,17 +15,17 @@ FORMS = (".html", ".pdf", ".xlsx")
 
 
 @drawn_once
-def document(found: Portfolio) -> Document:
+def document(results: Portfolio) -> Document:
     """The report before it has a form; its charts are drawn once."""
-    return chapters.document(found)
+    return chapters.document(results)
 
 
-def render(found: Portfolio) -> str:
+def render(results: Portfolio) -> str:
     """The page of these analyses: a pure function, the same input gives the same text."""
-    return to_html(document(found))
+    return to_html(document(results))
 
 
-def write_portfolio_report(found: Portfolio, path: str | Path, *, overwrite: bool = False) -> Path:
+def write_portfolio_report(results: Portfolio, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write the report to a file only its owner can read: whole, or not at all.
 
     The ending of the name decides the form: ``.html``, ``.xlsx`` or ``.pdf``.
@@ -35,4 +35,6 @@ def write_portfolio_report(found: Portfolio, path: str | Path, *, overwrite: boo
     InputError
         Another ending, the file exists and `overwrite` is not set, or it cannot be written.
     """
-    return write_document(document(found), path, FORMS, sheets=lambda made: sheets(found, made), overwrite=overwrite)
+    return write_document(
+        document(results), path, FORMS, sheets=lambda made: sheets(results, made), overwrite=overwrite
+    )

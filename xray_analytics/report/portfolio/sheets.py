@@ -15,18 +15,18 @@ _LISTS = {  # name: what it is
 }
 
 
-def sheets(found: Portfolio, document: Document) -> list[Sheet]:
+def sheets(results: Portfolio, document: Document) -> list[Sheet]:
     """All sheets; lists of single companies only where no small counts are to be hidden."""
-    lists = [] if found.edition.min_n else _lists(found)
+    lists = [] if results.edition.min_n else _lists(results)
     return [*lists, *of_document(document)]
 
 
-def _lists(found: Portfolio) -> list[Sheet]:
+def _lists(results: Portfolio) -> list[Sheet]:
     frames = {
-        "Watch list": found.listed,
-        "Companies": found.named(found.metrics),
-        "Apart": found.named(found.agreement.apart),
-        "Findings": found.named(found.findings),
+        "Watch list": results.listed,
+        "Companies": results.named(results.metrics),
+        "Apart": results.named(results.agreement.apart),
+        "Findings": results.named(results.findings),
     }
     first = ["company_id", "company_name"]
     made = []

@@ -19,48 +19,50 @@ from .results import Validation
 from .verdicts import NO_VERDICT
 
 
-def document(found: Validation) -> Document:
+def document(results: Validation) -> Document:
     """The report before it has a form."""
-    terms = found.terms
+    terms = results.terms
     lead = (
-        f"Cohort of {found.cohorts.date:%Y-%m-%d}, outcomes over {terms.horizon_months} months known until "
+        f"Cohort of {results.cohorts.date:%Y-%m-%d}, outcomes over {terms.horizon_months} months known until "
         f"{terms.known_until:%Y-%m-%d}"
     )
     sections = (
-        _concluded(found), _ranking(found), _probabilities(found), _periods(found), _stability(found), _moved(found),
-        *_segments(found), *_concentrated(found), *_vintages(found), _left_out(found), _policy(found),
-        Section("Method", (_method(found),)),
-    )  # fmt: skip
-    return Document(found.edition, lead, tuple(_tiles(found)), sections)
+        *(chapter(results) for chapter in (_concluded, _ranking, _probabilities, _periods, _stability, _moved)),
+        *(chapter for chapters in (_segments, _concentrated, _vintages) for chapter in chapters(results)),
+        *(chapter(results) for chapter in (_left_out, _policy)),
+        Section("Method", (_method(results),)),
+    )
+    return Document(results.edition, lead, tuple(_tiles(results)), sections)
 
 
-def _tiles(found: Validation) -> list[Tile]:
-    sample, rate, months = found.cohorts.sample, found.rate, found.terms.horizon_months
-    n, bad, drop = len(sample), found.cohorts.n_defaults, found.answers.ranking
+def _tiles(results: Validation) -> list[Tile]:
+    sample, rate, months = results.cohorts.sample, results.rate, results.terms.horizon_months
+    n, bad, drop = len(sample), results.cohorts.n_defaults, results.answers.ranking
     shown = f"default rate {rate.value:.2%}" if n >= FEWEST_FOR_SHARES else f"{bad} of {n}"
     between = "" if rate.low is None else f" ({rate.low:.2%} to {rate.high:.2%} at {rate.confidence:.0%})"
-    judged = sum(row.verdict != NO_VERDICT for row in found.verdicts)
+    judged = sum(row.verdict != NO_VERDICT for row in results.verdicts)
     tiles = [
-        Tile("Companies judged", f"{n:,}", f"rated on {found.cohorts.date:%Y-%m-%d}, one observation each"),
+        Tile("Companies judged", f"{n:,}", f"rated on {results.cohorts.date:%Y-%m-%d}, one observation each"),
         Tile("Defaults", f"{bad:,}", f"of them within {months} months; {shown}{between}"),
     ]
     if isinstance(drop, Statistic):
-        said = f"of the {found.terms.score.replace('_', ' ')}; reference of the policy {found.policy.auc_reference:.2f}"
+        named, reference = results.terms.score.replace("_", " "), results.policy.auc_reference
+        said = f"of the {named}; reference of the policy {reference:.2f}"
         tiles.append(Tile("AUC", f"{drop.parts['AUC']:.3f}", f"{said}, 0.5 is chance"))
-    if judges_probabilities(found.terms, found.policy) and sample["default_probability"].notna().any():
+    if judges_probabilities(results.terms, results.policy) and sample["default_probability"].notna().any():
         known = sample["default_probability"].dropna()
         said = f"over {months} months as declared; {known.sum():,.1f} defaults were expected"
         tiles.append(Tile("Mean probability", f"{known.mean():.2%}", said))
     else:
-        left_out = int(found.exclusions["n_observations"].sum()) - n
+        left_out = int(results.exclusions["n_observations"].sum()) - n
         tiles.append(Tile("Left out", f"{left_out:,}", "more companies known on that day; the reasons stand below"))
-    policy = f"by the policy “{found.policy.name}”, version {found.policy.version}"
-    tiles.append(Tile("Questions judged", f"{judged} of {len(found.verdicts)}", policy))
-    tiles.append(Tile("Cohorts", f"{1 + len(found.cohorts.earlier)}", "as-of dates whose whole horizon has passed"))
+    policy = f"by the policy “{results.policy.name}”, version {results.policy.version}"
+    tiles.append(Tile("Questions judged", f"{judged} of {len(results.verdicts)}", policy))
+    tiles.append(Tile("Cohorts", f"{1 + len(results.cohorts.earlier)}", "as-of dates whose whole horizon has passed"))
     return tiles
 
 
-def _concluded(found: Validation) -> Section:
+def _concluded(results: Validation) -> Section:
     heads = {
         "question": "Question",
         "verdict": "Verdict",
@@ -69,39 +71,39 @@ def _concluded(found: Validation) -> Section:
         "detectable": "Would have been noticed",
         "why": "How",
     }
-    refused = [Sentences(f"No verdict: {found.too_few}.")] if found.too_few else []
+    refused = [Sentences(f"No verdict: {results.too_few}.")] if results.too_few else []
     how = (
         "Not rejected is no proof of being right: the column before the last says from where on this sample would "
         "probably (four times in five) have shown it."
     )
-    table = NamedGrid("Verdicts", grid(found.verdict_table, heads), "Verdicts")
+    table = NamedGrid("Verdicts", grid(results.verdict_table, heads), "Verdicts")
     return Section("Was the model right?", (*refused, table, Sentences(how)))
 
 
-def _ranking(found: Validation) -> Section:
-    drawn = figures.ranking_figures(found)
-    blocks: tuple[Block, ...] = (Charts(drawn),) if drawn else (Sentences(f"Not shown: {found.answers.ranking}."),)
-    return Section("Ranking", (*blocks, NamedGrid("Statistics of ranking", statistics(found.ranking), "Ranking")))
+def _ranking(results: Validation) -> Section:
+    drawn = figures.ranking_figures(results)
+    blocks: tuple[Block, ...] = (Charts(drawn),) if drawn else (Sentences(f"Not shown: {results.answers.ranking}."),)
+    return Section("Ranking", (*blocks, NamedGrid("Statistics of ranking", statistics(results.ranking), "Ranking")))
 
 
-def _probabilities(found: Validation) -> Section:
+def _probabilities(results: Validation) -> Section:
     blocks: list[Block] = [
-        Charts({"classes": figures.class_figure(found), **figures.cohort_figure(found)}),
-        NamedGrid("Default rates by class", figures.class_table(found)),
+        Charts({"classes": figures.class_figure(results), **figures.cohort_figure(results)}),
+        NamedGrid("Default rates by class", figures.class_table(results)),
     ]
-    if found.no_probability:
-        blocks.insert(0, Sentences(f"No probabilities are tested: {found.no_probability}."))
+    if results.no_probability:
+        blocks.insert(0, Sentences(f"No probabilities are tested: {results.no_probability}."))
         return Section("Default rates", tuple(blocks))
-    tests = statistics(found.answers.forecasts | {"With asset correlation": found.answers.correlated})
+    tests = statistics(results.answers.forecasts | {"With asset correlation": results.answers.correlated})
     return Section(
         "Probabilities and default rates", (*blocks, NamedGrid("Tests of all probabilities", tests, "Tests"))
     )
 
 
-def _periods(found: Validation) -> Section:
+def _periods(results: Validation) -> Section:
     heads = {"cohort": "Cohort", **RATES, **AREA, "mean_probability": "Mean probability", **P_VALUES}
-    table = NamedGrid("Cohorts", grid(found.periods, heads), "Over time")
-    if len(found.periods) == 1:
+    table = NamedGrid("Cohorts", grid(results.periods, heads), "Over time")
+    if len(results.periods) == 1:
         return Section("Over time", (Sentences("Only one cohort's horizon has passed so far."), table))
     note = (
         "Horizons do not overlap, but a company is in several cohorts: the line for all has intervals clustered by "
@@ -110,10 +112,10 @@ def _periods(found: Validation) -> Section:
     return Section("Over time", (Sentences(note), table))
 
 
-def _stability(found: Validation) -> Section:
-    index, blocks = found.answers.intake, list[Block]()
+def _stability(results: Validation) -> Section:
+    index, blocks = results.answers.intake, list[Block]()
     if isinstance(index, StabilityIndex):
-        blocks.append(Charts({"newcomers": figures.newcomer_figure(index, found.edition.as_of)}))
+        blocks.append(Charts({"newcomers": figures.newcomer_figure(index, results.edition.as_of)}))
     else:
         blocks.append(Sentences(f"Newcomers are not compared: {index}."))
     shares = {f"class_{c}_ratio": charts.class_label(c) for c in RISK_CLASSES}
@@ -122,52 +124,52 @@ def _stability(found: Validation) -> Section:
         "The mix of all rated companies on every date, and to how many equal classes that amounts. These are mostly "
         "the same companies, so no benchmark of a PSI holds; who is rated at both ends is tested by Stuart and Maxwell."
     )
-    drift = statistics({"Stuart-Maxwell": found.answers.drift})
-    blocks += [Heading("Class drift"), Sentences(note), NamedGrid("Class mix", grid(found.mix, heads), "Class mix")]
+    drift = statistics({"Stuart-Maxwell": results.answers.drift})
+    blocks += [Heading("Class drift"), Sentences(note), NamedGrid("Class mix", grid(results.mix, heads), "Class mix")]
     return Section("Stability", (*blocks, NamedGrid("Same companies", drift, "Drift")))
 
 
-def _moved(found: Validation) -> Section:
-    if found.matrix["n"].sum() == 0:
+def _moved(results: Validation) -> Section:
+    if results.matrix["n"].sum() == 0:
         return Section("Migration", (Sentences("Nobody was seen over a whole horizon."),))
-    named = found.mobility.assign(figure=found.mobility["figure"].str.replace("_", " ").str.capitalize())
+    named = results.mobility.assign(figure=results.mobility["figure"].str.replace("_", " ").str.capitalize())
     table = grid(named, {"figure": "Figure", "value": "Value (0–1)", "n": "Companies"})
-    drawn = Charts({"migration": figures.migration_figure(found)}, 1)
+    drawn = Charts({"migration": figures.migration_figure(results)}, 1)
     return Section("Migration", (drawn, NamedGrid("Mobility", table, "Mobility")))
 
 
-def _segments(found: Validation) -> list[Section]:
+def _segments(results: Validation) -> list[Section]:
     blocks: list[Block] = []
-    for kind, table in found.segments.items():
+    for kind, table in results.segments.items():
         label = SEGMENTS[kind]
         heads = {kind: label, **RATES, **AREA, "mean_probability": "Mean probability", **P_VALUES}
         rows = NamedGrid(label, grid(table, heads), f"By {kind}".replace("_", " "))
         blocks += [Heading(label), rows, Sentences(base_sentence(table, "companies"))]
     if not blocks:
-        least = found.policy.min_segment_companies
+        least = results.policy.min_segment_companies
         blocks.append(
             Sentences(f"Not shown: the lender's register names no two segments of {least:,} companies or more.")
         )
     return [Section("By segment", tuple(blocks))]
 
 
-def _concentrated(found: Validation) -> list[Section]:
-    if found.exposure is None:
+def _concentrated(results: Validation) -> list[Section]:
+    if results.exposure is None:
         return []
-    rows = found.exposure.assign(figure=found.exposure["figure"].str.replace("_", " ").str.capitalize())
+    rows = results.exposure.assign(figure=results.exposure["figure"].str.replace("_", " ").str.capitalize())
     table = grid(rows, {"figure": "Figure", "value": "Value", "unit": "Unit", "n": "Names"})
     note = "Of the amounts drawn on the lender's newest day: default rates count companies, losses count money."
     return [Section("Concentration", (Sentences(note), NamedGrid("Exposure", table, "Concentration")))]
 
 
-def _vintages(found: Validation) -> list[Section]:
-    if found.vintages is None:
+def _vintages(results: Validation) -> list[Section]:
+    if results.vintages is None:
         return []
-    return [Section("Vintages", (Charts({"vintages": figures.vintage_figure(found.vintages)}),))]
+    return [Section("Vintages", (Charts({"vintages": figures.vintage_figure(results.vintages)}),))]
 
 
-def _left_out(found: Validation) -> Section:
-    reasons = found.exclusions["excluded_because"].fillna("used").str.replace("_", " ").str.capitalize()
+def _left_out(results: Validation) -> Section:
+    reasons = results.exclusions["excluded_because"].fillna("used").str.replace("_", " ").str.capitalize()
     heads = {
         "excluded_because": "Observations",
         "n_mature": "Companies",
@@ -177,23 +179,25 @@ def _left_out(found: Validation) -> Section:
         "default_rate_worst_ratio": "Rate, if all of these",
     }
     note = (
-        f"Every company known on {found.cohorts.date:%Y-%m-%d}. Those with an unknown outcome (lost to follow-up) "
+        f"Every company known on {results.cohorts.date:%Y-%m-%d}. Those with an unknown outcome (lost to follow-up) "
         "enter no test; the last two columns say how far they could move the rate. Repaid in time is not defaulted."
     )
-    table = grid(found.exclusions.assign(excluded_because=reasons), heads)
+    table = grid(results.exclusions.assign(excluded_because=reasons), heads)
     return Section("Who was left out", (Sentences(note), NamedGrid("Left out", table, "Left out")))
 
 
-def _policy(found: Validation) -> Section:
-    rows = [(f.name.replace("_", " ").capitalize(), str(getattr(found.policy, f.name))) for f in fields(found.policy)]
+def _policy(results: Validation) -> Section:
+    rows = [
+        (f.name.replace("_", " ").capitalize(), str(getattr(results.policy, f.name))) for f in fields(results.policy)
+    ]
     frame = pd.DataFrame(rows, columns=pd.Index(["threshold", "setting"]))
     note = "Thresholds are policy, not statistics: they stand in one file, and --policy gives another."
     table = grid(frame, {"threshold": "Threshold", "setting": "Value"})
     return Section("Policy", (Sentences(note), NamedGrid("Policy", table, "Policy")))
 
 
-def _method(found: Validation) -> Glossary:
-    months, clock = found.terms.horizon_months, found.terms.clock
+def _method(results: Validation) -> Glossary:
+    months, clock = results.terms.horizon_months, results.terms.clock
     return Glossary((
         ("Observation", "One company on one day: the newest report known by the end of it, and nothing later. "
          "Companies in default, in probation, without a rated report or with stale data are left out and counted."),

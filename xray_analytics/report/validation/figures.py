@@ -70,10 +70,10 @@ def _number(value: float, name: str) -> str:
     return f"{value:.2%}"
 
 
-def statistics(found: Mapping[str, Statistic | str]) -> Grid:
+def statistics(tests: Mapping[str, Statistic | str]) -> Grid:
     """One row per statistic, or the reason why there is none."""
     rows: list[dict[str, Any]] = []
-    for name, one in found.items():
+    for name, one in tests.items():
         if isinstance(one, str):
             rows.append({"name": name, "statistic": None, "interval": "–", "p_value": None, "note": one})
             continue
@@ -87,19 +87,19 @@ def statistics(found: Mapping[str, Statistic | str]) -> Grid:
     return grid(frame, heads)
 
 
-def ranking_figures(found: Validation) -> dict[str, Figure]:
+def ranking_figures(results: Validation) -> dict[str, Figure]:
     """ROC and CAP; none where the cohort has defaults only, or none."""
-    if found.roc is None or found.cap is None:
+    if results.roc is None or results.cap is None:
         return {}
-    named = found.terms.score.replace("_", " ")
+    named = results.terms.score.replace("_", " ")
     roc = f"Share of defaults against share of non-defaults, at or above each value of the {named}. Ties are one step."
     cap = (
         "Share of the defaults among the riskiest so many per cent of the companies. How far it lies between chance "
         "and a perfect ranking is the accuracy ratio."
     )
     return {
-        "roc": figure(charts.plot_roc, found.roc, roc, numbers=_points(found.roc), title="Ranking: ROC"),
-        "cap": figure(charts.plot_cap, found.cap, cap, numbers=_points(found.cap), title="Ranking: CAP"),
+        "roc": figure(charts.plot_roc, results.roc, roc, numbers=_points(results.roc), title="Ranking: ROC"),
+        "cap": figure(charts.plot_cap, results.cap, cap, numbers=_points(results.cap), title="Ranking: CAP"),
     }
 
 
@@ -110,7 +110,7 @@ def _points(curve: pd.DataFrame) -> Grid:
     return grid(shown, heads | {"score": "At or above"})
 
 
-def class_table(found: Validation) -> Grid:
+def class_table(results: Validation) -> Grid:
     """Default rates, and where probabilities are tested their means and verdicts, by class."""
     heads = {
         "risk_class": "Risk class",
@@ -120,35 +120,35 @@ def class_table(found: Validation) -> Grid:
         "detectable_factor": "Noticed from",
         "verdict": "Verdict",
     }
-    inversion = {} if "verdict" in found.classes else {"p_value_inversion": "p-value of a reversal"}
-    return grid(found.classes, heads | inversion)
+    inversion = {} if "verdict" in results.classes else {"p_value_inversion": "p-value of a reversal"}
+    return grid(results.classes, heads | inversion)
 
 
-def class_figure(found: Validation) -> Figure:
+def class_figure(results: Validation) -> Figure:
     """Default rates by class, against the probabilities where these are tested."""
-    months, table = found.terms.horizon_months, class_table(found)
-    if "mean_probability" in found.classes:
+    months, table = results.terms.horizon_months, class_table(results)
+    if "mean_probability" in results.classes:
         meaning = (
             f"Default rate of each class with its interval, and its mean probability over {months} months (as "
             "declared). A diamond below the interval: more defaulted than was said."
         )
         title = "Default rate and probability, by class"
-        return figure(charts.plot_calibration, of_enough(found.classes), meaning, numbers=table, title=title)
+        return figure(charts.plot_calibration, of_enough(results.classes), meaning, numbers=table, title=title)
     meaning = f"Share of each class that defaulted within {months} months, with its interval."
     return figure(
-        charts.plot_default_rates, of_enough(found.classes), meaning, numbers=table, title="Default rate by class"
+        charts.plot_default_rates, of_enough(results.classes), meaning, numbers=table, title="Default rate by class"
     )
 
 
-def cohort_figure(found: Validation) -> dict[str, Figure]:
+def cohort_figure(results: Validation) -> dict[str, Figure]:
     """Default rates of the cohorts side by side; none while there is only one."""
-    if len(found.periods) == 1:
+    if len(results.periods) == 1:
         return {}
     heads = {"cohort": "Cohort", **RATES}
-    single = found.periods[found.periods["cohort"] != ALL_COHORTS].reset_index(drop=True)
-    base = {"used": int(single["n"].sum()), "excluded": {}, "backfilled": None, "as_of": found.edition.as_of}
+    single = results.periods[results.periods["cohort"] != ALL_COHORTS].reset_index(drop=True)
+    base = {"used": int(single["n"].sum()), "excluded": {}, "backfilled": None, "as_of": results.edition.as_of}
     single.attrs["base"] = base | {"filters": {}}
-    meaning = f"Share of each cohort that defaulted within {found.terms.horizon_months} months after its date."
+    meaning = f"Share of each cohort that defaulted within {results.terms.horizon_months} months after its date."
     drawn = figure(
         charts.plot_default_rates,
         of_enough(single),
@@ -180,9 +180,9 @@ def newcomer_figure(index: StabilityIndex, as_of: str) -> Figure:
     return figure(charts.plot_psi, bins, meaning, numbers=numbers, title="Newcomers by risk class")
 
 
-def migration_figure(found: Validation) -> Figure:
+def migration_figure(results: Validation) -> Figure:
     """From class to state, all cohorts."""
-    cells = found.matrix[found.matrix["n"] > 0]
+    cells = results.matrix[results.matrix["n"] > 0]
     cells = cells.assign(risk_class=cells["from_class"], to_state=cells["to_state"].str.replace("_", " "))
     heads = {"risk_class": "From class", "to_state": "State after", "n": "Companies", "share_ratio": "Share of class"}
     meaning = (
@@ -191,7 +191,7 @@ def migration_figure(found: Validation) -> Figure:
     )
     return figure(
         charts.plot_migration_matrix,
-        found.matrix,
+        results.matrix,
         meaning,
         numbers=grid(cells, heads),
         counted="companies followed",

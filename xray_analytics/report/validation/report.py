@@ -14,17 +14,17 @@ FORMS = (".html", ".xlsx")
 
 
 @drawn_once
-def document(found: Validation) -> Document:
+def document(results: Validation) -> Document:
     """The report before it has a form; its charts are drawn once."""
-    return chapters.document(found)
+    return chapters.document(results)
 
 
-def render(found: Validation) -> str:
+def render(results: Validation) -> str:
     """The page of these statistics: a pure function, the same input gives the same text."""
-    return to_html(document(found))
+    return to_html(document(results))
 
 
-def write_validation_report(found: Validation, path: str | Path, *, overwrite: bool = False) -> Path:
+def write_validation_report(results: Validation, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write the report to a file only its owner can read: whole, or not at all.
 
     The ending of the name decides the form: ``.html`` or ``.xlsx``.
@@ -34,4 +34,4 @@ def write_validation_report(found: Validation, path: str | Path, *, overwrite: b
     InputError
         Another ending, the file exists and `overwrite` is not set, or it cannot be written.
     """
-    return write_document(document(found), path, FORMS, overwrite=overwrite)
+    return write_document(document(results), path, FORMS, overwrite=overwrite)
