@@ -28,8 +28,11 @@ def document(results: Validation) -> Document:
     )
     sections = (
         *(chapter(results) for chapter in (_concluded, _ranking, _probabilities, _periods, _stability, _moved)),
-        *(chapter for chapters in (_segments, _concentrated, _vintages) for chapter in chapters(results)),
-        *(chapter(results) for chapter in (_left_out, _policy)),
+        *_segments(results),
+        *_concentrated(results),
+        *_vintages(results),
+        _left_out(results),
+        _policy(results),
         Section("Method", (_method(results),)),
     )
     return Document(results.edition, lead, tuple(_tiles(results)), sections)
