@@ -17,7 +17,7 @@ from xray_analytics.errors import (
     StoreError,
     UnavailableError,
 )
-from xray_analytics.store import documents
+from xray_analytics.files import save
 
 REPORT, OTHER = "61baf58cb92353003b888c3d", "61b1aaa1015c69003931e945"
 PDF = b"%PDF-1.7\n\xff\xfe body\n%%EOF\n"
@@ -143,16 +143,16 @@ def test_document__damage_is_noticed_and_mended(tmp_path):
         store.document(REPORT)
 
 
-def test_write_copy__never_overwrites_unasked_and_leaves_nothing_behind(tmp_path):
+def test_save__never_overwrites_unasked_and_leaves_nothing_behind(tmp_path):
     out = tmp_path / "a.pdf"
-    documents.write_copy(out, PDF)
+    save(PDF, out)
     with pytest.raises(InputError, match="--force"):
-        documents.write_copy(out, b"other")
+        save(b"other", out)
     assert (out.read_bytes(), os.listdir(tmp_path)) == (PDF, ["a.pdf"])
-    documents.write_copy(out, b"other", overwrite=True)
+    save(b"other", out, overwrite=True)
     assert (out.read_bytes(), os.listdir(tmp_path)) == (b"other", ["a.pdf"])
     with pytest.raises(InputError, match="cannot be written"):
-        documents.write_copy(tmp_path / "none" / "a.pdf", PDF)
+        save(PDF, tmp_path / "none" / "a.pdf")
 
 
 def test_verify__names_a_damaged_document(tmp_path):

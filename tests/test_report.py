@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from xray_analytics import tables
-from xray_analytics.cli import terminal
+from xray_analytics.cli import demo, terminal
 from xray_analytics.errors import InputError
 from xray_analytics.report import masking, portfolio
 from xray_analytics.report.document import page
@@ -301,7 +301,7 @@ def in_terminal(found, folder):
     with pytest.MonkeyPatch.context() as patch:
         out = io.StringIO()
         patch.setattr(sys, "stdout", out)
-        terminal.show_portfolio(found)
+        demo.show_portfolio(found)
         terminal.show_watch(found.listed.assign(**{"company_name": HOSTILE}), None)
     assert not set(out.getvalue()) & {"\x1b", "\u202e"}
     return " ".join(out.getvalue().split())

@@ -15,7 +15,7 @@ import pytest
 from xray_analytics import engine, scale, tables
 from xray_analytics.errors import InputError, StoreError
 from xray_analytics.ingest import files
-from xray_analytics.ingest.sync import import_files
+from xray_analytics.ingest.files import import_files
 from xray_analytics.sandbox.payloads.reports import Economy, encode
 from xray_analytics.settings import DEFAULT_SOURCES
 from xray_analytics.store import Store

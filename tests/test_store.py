@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from store_rows import by_key, day, make, random_rows, report
 
-from xray_analytics import tables
+from xray_analytics import files, tables
 from xray_analytics.errors import InputError, SchemaError, StoreError
-from xray_analytics.store import Store, Version, files, manifests
+from xray_analytics.store import Store, Version, manifests
 
 Figure = Callable[[str, object], None]
 

@@ -16,12 +16,11 @@ from small_service import SmallService
 from store_rows import make
 from test_store import FailingOs, Killed
 
-from xray_analytics import Store, XRayClient, attach, import_files, sync, tables
+from xray_analytics import Store, XRayClient, attach, files, import_files, sync, tables
 from xray_analytics.api.journal import Journal
 from xray_analytics.errors import InputError, StoreError
 from xray_analytics.ingest.erasure import forget
 from xray_analytics.ingest.rebuild import rebuild
-from xray_analytics.store import files
 
 SIRENS = ("514673987", "732829320", "552100554")
 REQUESTS = [f"61b1aaa{i}015c69003931e945" for i in range(3)]

@@ -28,7 +28,7 @@ from starlette.routing import Mount
 from xray_analytics import Sandbox, Store, XRayClient, cli, sync
 from xray_analytics.api import webhooks
 from xray_analytics.api.journal import Journal
-from xray_analytics.api.signature import is_authentic, signature
+from xray_analytics.api.webhooks import is_authentic, signature
 from xray_analytics.errors import InputError, StoreError, WebhookError
 from xray_analytics.ingest.deliveries import drain, draining
 from xray_analytics.ingest.erasure import forget

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from .analysis.portfolio import flags, migration, ratios
     from .api.client import XRayClient
     from .api.notes import Notes
-    from .cli.terminal import progress
+    from .console import progress
     from .errors import XRayError
     from .ingest import spark as scale
-    from .ingest.files import read_report
+    from .ingest.files import import_files, read_report
     from .ingest.lender import attach
-    from .ingest.sync import import_files, sync
+    from .ingest.sync import sync
     from .sandbox import Sandbox
     from .settings import Settings
     from .store import Store
@@ -55,8 +55,8 @@ _HOMES = {
     "XRayClient": "api.client",
     "XRayError": "errors",
     "attach": "ingest.lender",
-    "import_files": "ingest.sync",
-    "progress": "cli.terminal",
+    "import_files": "ingest.files",
+    "progress": "console",
     "read_report": "ingest.files",
     "sync": "ingest.sync",
 }

@@ -175,7 +175,7 @@ def measure(side: str, corpus: Path, limit: int | None, work: Path) -> int:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    import xray_analytics.ingest.sync  # noqa: F401
+    import xray_analytics.ingest.files  # noqa: F401
 
     if side == "dlt":
         import dlt  # noqa: F401

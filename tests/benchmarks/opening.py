@@ -80,8 +80,7 @@ def measure(root: Path) -> int:
     import duckdb  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
-    from xray_analytics import Store
-    from xray_analytics.store import files
+    from xray_analytics import Store, files
 
     found: dict[str, float] = {}
 

@@ -15,9 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from test_store import FailingOs, Killed
 from test_upkeep import RATINGS, SIRENS, bring, rating, request
 
+from xray_analytics import files
 from xray_analytics.ingest.erasure import forget
 from xray_analytics.ingest.rebuild import rebuild
-from xray_analytics.store import Store, files
+from xray_analytics.store import Store
 
 # The k-th changing call is the last one that happens; None: nothing is killed.
 KILLS = st.one_of(st.none(), st.integers(1, 120))

@@ -14,9 +14,10 @@ SMALL, TIMES, N_ENTRIES = 64, 10, 1_500  # reports, and entries in each: 9 MB, a
 PROGRAM = """
 import sys
 from pathlib import Path
-from xray_analytics import Store, import_files, intake
+from xray_analytics import Store, import_files
+from xray_analytics.ingest import run
 
-intake.BATCH_BYTES = 4_000_000
+run.BATCH_BYTES = 4_000_000
 result = import_files([sys.argv[1]], Store(sys.argv[2]))
 status = Path("/proc/self/status").read_text()  # `ru_maxrss` would begin with what the parent process holds
 print(result.n_published, int(status.partition("VmHWM:")[2].split()[0]) // 1024)

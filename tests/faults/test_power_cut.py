@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from test_store import BATCHES, check_outcome, put
 
-from xray_analytics.store import Store, files
+from xray_analytics import files
+from xray_analytics.store import Store
 
 Figure = Callable[[str, object], None]
 CALLS = ("mkdir", "open", "write", "fsync", "replace", "link", "unlink", "ftruncate")

@@ -1,6 +1,6 @@
 """The kernel fails the k-th system call of a small import: old or new, and the same store after the next run.
 
-The counterpart of the sweeps through `store/files.py`: nothing between Python and the disk is taken on trust. Only
+The counterpart of the sweeps through `files.py`: nothing between Python and the disk is taken on trust. Only
 the main thread is traced, which is the one that writes; calls are counted by kind, as strace does.
 """
 

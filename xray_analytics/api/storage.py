@@ -20,7 +20,7 @@ from .http.transport import FOREIGN, new_session, read_body, translated
 _CHUNK = 65_536
 _ANSWER_CAP = 65_536
 _ATTEMPTS = 2
-Progress = Callable[[int, int], object]
+Sent = Callable[[int, int], object]  # called with the bytes sent and the bytes there are
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Storage:
 class Metered:
     """Bytes that report how far they were taken; of known length, so that they are not sent in chunks."""
 
-    def __init__(self, data: bytes, progress: Progress | None) -> None:
+    def __init__(self, data: bytes, progress: Sent | None) -> None:
         self._data, self._progress = data, progress
 
     def __len__(self) -> int:

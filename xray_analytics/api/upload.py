@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ApiError, InputError, UploadError
 from ..settings import Settings, is_id
 from .answer import object_of
-from .storage import Metered, Progress, Receipt, Storage, check_host
+from .storage import Metered, Receipt, Sent, Storage, check_host
 
 if TYPE_CHECKING:
     from .http.transport import Transport
@@ -143,7 +143,7 @@ class Upload:
     """One file on its way to one request."""
 
     def __init__(
-        self, transport: Transport, settings: Settings, *, journal: Journal | None, progress: Progress | None
+        self, transport: Transport, settings: Settings, *, journal: Journal | None, progress: Sent | None
     ) -> None:
         self._transport, self._settings = transport, settings
         self._journal, self._progress = journal, progress

@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from ..console import Progress, in_silence
 from ..errors import (
     ApiError,
     IncompleteBody,
@@ -31,13 +32,34 @@ from .journal import PATIENCE, Journal, Wait
 from .requests import created_at
 
 if TYPE_CHECKING:
-    from .client import XRayClient
+    from ..settings import Settings
 
-Progress = Callable[[str, int, int | None], None]
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 Status = Literal["ready", "unrated", "gone", "timed_out", "failed"]
 RATED = frozenset({"bank", "financial"})  # the products whose rating is documented
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MAY_PASS = (UnavailableError, IncompleteBody, RateLimitError)
+
+
+class Asked(Protocol):
+    """Of a client, what waiting asks of it; `XRayClient` is one."""
+
+    @property
+    def settings(self) -> Settings:
+        """How often to ask."""
+
+    def list_reports(self, *, product: str, request_id: str) -> list[Answer]:
+        """The reports of a product and request."""
+
+    def get_report(self, report_id: str, /) -> Answer:
+        """One report."""
+
+    def get_request(self, request_id: str, /) -> Answer:
+        """One request."""
+
+    def fan_out(self, function: Callable[[_K], _V], items: Iterable[_K], /) -> Iterator[tuple[_K, _V | ApiError]]:
+        """`function` of each item, as results arrive."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +99,7 @@ def is_rated(report: Answer) -> bool:
 
 
 def wait_for_report(  # noqa: PLR0913
-    client: XRayClient,
+    client: Asked,
     request_id: str,
     *,
     product: str,
@@ -85,7 +107,7 @@ def wait_for_report(  # noqa: PLR0913
     known: Iterable[str] = (),
     sleep: Callable[[float], object] = time.sleep,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = in_silence,
 ) -> Answer:
     """The newest report of a request and product that is not among the `known` ids, as soon as there is one.
 
@@ -109,13 +131,13 @@ def wait_for_report(  # noqa: PLR0913
 
 
 def wait_for_reports(  # noqa: PLR0913
-    client: XRayClient,
+    client: Asked,
     waits: Sequence[Wait],
     *,
     journal: Journal | None = None,
     sleep: Callable[[float], object] = time.sleep,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = in_silence,
 ) -> Iterator[Waited]:
     """How each of many waits ends, in the order in which they do; each is looked at once at least.
 
@@ -152,7 +174,7 @@ def wait_for_reports(  # noqa: PLR0913
             pause = min(pause * settings.poll_factor, settings.poll_cap_seconds)
 
 
-def _round(client: XRayClient, waits: list[Wait], at: datetime) -> Iterator[Waited]:
+def _round(client: Asked, waits: list[Wait], at: datetime) -> Iterator[Waited]:
     for wait, found in client.fan_out(lambda w: _look(client, w), waits):
         error = found if isinstance(found, ApiError) else None
         if isinstance(found, Answer):
@@ -163,7 +185,7 @@ def _round(client: XRayClient, waits: list[Wait], at: datetime) -> Iterator[Wait
             yield Waited(wait.request_id, wait.product, error=_too_late(wait, error))
 
 
-def _look(client: XRayClient, wait: Wait) -> Answer | ApiError | None:
+def _look(client: Asked, wait: Wait) -> Answer | ApiError | None:
     """The new report; None if there is none yet; an error that may pass. Raises where the request is gone."""
     try:
         # A 404 of an empty list, or of a report that is not readable yet, says nothing: the request decides.

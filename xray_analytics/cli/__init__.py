@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ..errors import XRayError
-from . import backtest, ingest, publishing, report, service, store, validate, webhooks  # noqa: F401 - they register
+from . import backtest, ingest, report, service, store, validate, webhooks  # noqa: F401 - they register
 from .options import app
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..analysis import monitoring
+import pandas as pd
+
+from ..analysis import cashflow, monitoring
+from ..analysis.portfolio import class_distribution
 from ..api.client import XRayClient
+from ..console import Progress
 from ..ingest import lender
-from ..ingest.run import IntakeResult, Progress
+from ..ingest.run import IntakeResult
 from ..ingest.sync import sync
 from ..report import company, portfolio
 from ..report.portfolio.results import Portfolio
 from ..sandbox import Sandbox
 from ..store import Store
 from ..store.snapshot import Snapshot
+from . import terminal
 
 
 @dataclass(frozen=True)
@@ -62,3 +68,38 @@ def _sheet(found: Portfolio, snapshot: Snapshot, out: Path) -> Path:
     return company.write_company_report(
         company.analyse(snapshot, first, command=command), out / "company.pdf", overwrite=True
     )
+
+
+def show_portfolio(found: Portfolio) -> None:
+    """Print the book: classes, monthly trend, data quality, the ten companies to look at."""
+    edition = found.edition
+    if edition.synthetic:
+        terminal.say("[bold]All companies below are fictitious (SYNTHETIC): they were made up by the sandbox.[/bold]")
+    terminal.show(
+        _classes(found.reports), title=f"Companies by the risk class of their newest report, as of {edition.as_of}"
+    )
+    months = cashflow.portfolio_months(found.flows).tail(6)
+    wanted = ["month", "n_companies", "total_credit", "total_debit", "net_flow", "matched_credit_change_ratio"]
+    terminal.show(
+        months[wanted].rename(columns={"matched_credit_change_ratio": "like for like"}),
+        title="Last months, companies with a complete month",
+        note="like for like: change of credits over the companies complete in both months.",
+    )
+    by = found.findings.groupby(["severity", "check"], sort=False, observed=True)
+    terminal.show(
+        by.agg(rows=("check", "size"), companies=("company_id", "nunique")).reset_index(), title="Data quality"
+    )
+    columns = ["company_id", "company_name", "severity", "n_rules", "reasons"]
+    terminal.show(found.review[columns], title="Ten companies to look at", note="Rules and evidence: see the report.")
+    terminal.say(f"No verdict on the ratings. {terminal.plain(found.no_verdict)}")
+
+
+def _classes(reports: pd.DataFrame) -> pd.DataFrame:
+    """Classes in rows, products in columns, unrated last."""
+    rows: dict[str, list[Any]] = {}
+    for product in ("bank", "financial"):
+        classes = class_distribution(reports, product=product)
+        rows["risk_class"] = ["unrated" if pd.isna(c) else str(c) for c in classes["risk_class"]]
+        rows[f"{product} companies"] = list(classes["n_companies"])
+        rows[f"{product} share"] = list(classes["share_ratio"])
+    return pd.DataFrame(rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console import progress
 from .options import (
     DEFAULT_STORE,
     JsonOption,
@@ -41,13 +42,13 @@ def demo(
 
     Example: xray demo --companies 500
     """
-    from . import demo as first_five_minutes
     from . import terminal
+    from .demo import run, show_portfolio
 
-    with terminal.progress() as progress:
-        result = first_five_minutes.run(out, companies=companies, seed=seed, progress=progress)
+    with progress() as bars:
+        result = run(out, companies=companies, seed=seed, progress=bars)
     terminal.show_totals(result.intake)
-    terminal.show_portfolio(result.portfolio)
+    show_portfolio(result.portfolio)
     terminal.say(f"Written: {result.report}, {result.workbook} and {result.sheet}")
     terminal.say(f"Next: open the first in a browser, or try  xray read reports --store {result.store.path} --limit 5")
 
@@ -103,15 +104,14 @@ def sync(
     """
     from ..api.client import XRayClient
     from ..api.journal import Journal
-    from ..ingest import sync
-    from . import terminal
+    from ..ingest.sync import sync as fetch
 
     settings = service_settings(workers)
     with ExitStack() as stack:
         queue = journal_path(store)
         journal = stack.enter_context(Journal(queue)) if queue.exists() else None
-        client, progress = stack.enter_context(XRayClient(settings)), stack.enter_context(terminal.progress())
-        result = sync.sync(
+        client, bars = stack.enter_context(XRayClient(settings)), stack.enter_context(progress())
+        result = fetch(
             client,
             open_store(store),
             products=product or None,
@@ -122,7 +122,7 @@ def sync(
             quarantined=quarantined,
             journal=journal,
             processes=processes,
-            progress=progress,
+            progress=bars,
         )
     _finish(result, as_json)
 
@@ -139,19 +139,18 @@ def import_(
 
     Example: xray import exports/ march.ndjson.gz --processes 4
     """
-    from ..ingest import sync
-    from . import terminal
+    from ..ingest.files import import_files
 
     settings = file_settings()
-    with terminal.progress() as progress:
-        result = sync.import_files(
+    with progress() as bars:
+        result = import_files(
             paths,
             open_store(store),
             sources=settings.get("sources"),
             aliases=settings.get("transaction_aliases"),
             quarantined=quarantined,
             processes=processes,
-            progress=progress,
+            progress=bars,
         )
     _finish(result, as_json)
 
@@ -169,9 +168,9 @@ def attach(
     """
     from dataclasses import asdict
 
-    from ..ingest import lender
+    from ..ingest.lender import attach as bring_in
 
-    done = lender.attach(open_store(store), file, table=table)
+    done = bring_in(open_store(store), file, table=table)
     if as_json:
         print_json(asdict(done))
     else:
@@ -192,10 +191,10 @@ def inspect(
     """
     from dataclasses import asdict
 
-    from ..ingest import files
+    from ..ingest.files import inspect_file
     from . import terminal
 
-    inspection = files.inspect_file(file, aliases=file_settings().get("transaction_aliases"))
+    inspection = inspect_file(file, aliases=file_settings().get("transaction_aliases"))
     if as_json:
         print_json(asdict(inspection))
     else:

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InputError
 from .options import (
     DEFAULT_STORE,
     AsOfOption,
@@ -58,14 +57,12 @@ def tables(
 
     Example: xray tables transactions
     """
+    from .. import files
     from .. import tables as declared
     from . import terminal
 
     if write is not None:
-        try:
-            write.write_text(declared.to_markdown(), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{write} cannot be written: {error.strerror}; name another file") from None
+        files.save(declared.to_markdown(), write, overwrite=True)
         typer.echo(f"Written: {write}")
     elif as_json:
         chosen = [declared.table(name)] if name else list(declared.TABLES.values())

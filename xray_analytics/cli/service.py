@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console import progress
 from ..errors import InputError
 from .options import (
     DEFAULT_STORE,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..api.client import XRayClient
     from ..api.notes import Notes
 
+_OTHERWISE = "--force replaces it, --out names another file"
 request = group("request", "Requests for an analysis, and the notes that go with them.")
 
 
@@ -152,9 +154,7 @@ def upload(
     """
     from dataclasses import asdict
 
-    from . import terminal
-
-    with _service(store) as client, terminal.progress() as bars:
+    with _service(store) as client, progress() as bars:
         done = client.upload(
             request_id,
             file,
@@ -181,18 +181,18 @@ def pdf(
 
     Example: xray pdf 61baf58cb92353003b888c3d --out february.pdf
     """
+    from .. import files
     from ..api.client import XRayClient
-    from ..store import documents
 
     target = out or Path(f"{report_id}.pdf")
     if target.exists() and not force:
-        raise InputError(f"{target} exists; --force replaces it, --out names another file")
+        raise InputError(f"{target} exists already; {_OTHERWISE}")
     opened = open_store(store)
     data = kept = None if refresh else opened.document(report_id)
     if data is None:
         with XRayClient(service_settings()) as client:
             data = client.download_pdf(report_id)
-    documents.write_copy(target, data, overwrite=force)
+    files.save(data, target, overwrite=force, instead=_OTHERWISE)
     typer.echo(f"Written: {target}")
     if kept is None and opened.exists:
         opened.add_document(report_id, data)  # after the copy, which does not depend on the store

@@ -1,4 +1,4 @@
-"""Keeping the store whole, small and lawful: verify, compact, rebuild, forget."""
+"""Keeping the store whole, small and lawful, and sharing it: verify, compact, rebuild, forget, publish."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..console import progress
 from .options import DEFAULT_STORE, JsonOption, StoreOption, app, existing_store, journal_path, print_json
 
 SettingsOption = Annotated[
@@ -72,13 +73,10 @@ def rebuild(
 
     Example: xray rebuild --settings xray.toml
     """
-    from ..ingest import rebuild
-    from . import terminal
+    from ..ingest.rebuild import rebuild as make_anew
 
-    with terminal.progress() as progress:
-        done = rebuild.rebuild(
-            existing_store(store), **_mapping(settings), drop_damaged=drop_damaged, progress=progress
-        )
+    with progress() as bars:
+        done = make_anew(existing_store(store), **_mapping(settings), drop_damaged=drop_damaged, progress=bars)
     if as_json:
         print_json(asdict(done))
     else:
@@ -104,14 +102,14 @@ def forget(
     Example: xray forget --company 514673987
     """
     from ..api.journal import Journal
-    from ..ingest import erasure
+    from ..ingest.erasure import forget as erase
 
     opened = existing_store(store)
     if not yes:
         typer.confirm("All that is known of this company is erased from the store for good. Go on?", abort=True)
     queue = journal_path(store)
     with Journal(queue) if queue.exists() else nullcontext() as journal:
-        done = erasure.forget(opened, company, journal=journal, **_mapping(settings))
+        done = erase(opened, company, journal=journal, **_mapping(settings))
     if as_json:
         print_json(asdict(done))
         return
@@ -123,6 +121,31 @@ def forget(
     )
     if done.n_mentions:
         typer.echo(f"{done.n_mentions:,} payloads of other companies mention its code; they are theirs, and stay.")
+
+
+@app.command()
+def publish(
+    url: Annotated[str, typer.Argument(help="s3://bucket/prefix, gs://…, hdfs://…, abfs://… or a folder.")],
+    store: StoreOption = DEFAULT_STORE,
+    raw: Annotated[bool, typer.Option("--raw", help="Publish the bytes as received too.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove files of earlier publications.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the newest commit to a bucket or shared folder; readers there see the old one or the new one, complete.
+
+    Keys come from the environment (AWS_ACCESS_KEY_ID, …) or the machine's role, never from the URL.
+
+    Example: xray publish s3://risk-lake/xray
+    """
+    with progress() as bars:
+        done = existing_store(store).publish(url, raw=raw, prune=prune, progress=bars)
+    if as_json:
+        print_json(asdict(done))
+        return
+    typer.echo(
+        f"Commit {done.commit} is published at {done.url}: {done.n_files:,} files, {done.n_copied:,} of them copied "
+        f"now ({done.n_bytes_copied:,} bytes), {done.n_removed:,} older ones removed."
+    )
 
 
 def _mapping(settings: Path | None) -> dict[str, Any]:

@@ -1,29 +1,27 @@
-"""How things look on a terminal: frames as aligned tables, progress on stderr, one sentence for an error."""
+"""How things look on a terminal: frames as aligned tables, and nothing in them that could steer it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .. import files
 from .. import tables as declared
-from ..analysis import cashflow, portfolio
+from ..console import console
 from ..errors import InputError
-from ..ingest.run import IntakeResult
-from ..ingest.run import Progress as Report
-from ..report.portfolio.results import Portfolio
-from ..schema import Table as Declared
-from ..tidy.inspection import Inspection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..ingest.run import IntakeResult
+    from ..schema import Table as Declared
+    from ..tidy.inspection import Inspection
 
 MAX_ROWS = 40
 MAX_COLUMNS = 9
@@ -32,30 +30,6 @@ _SHARES = ("_ratio", " share", "like for like")  # endings of columns that are s
 
 _ROUND = ("before", "after", "drawn", "total_credit", "total_debit", "net_flow")  # cents are noise beside their size
 _NARROW = 110  # characters; on less the least needed columns of a list give way
-
-
-def console() -> Console:
-    """Standard output; no colour and full width when it is piped."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-
-
-@contextmanager
-def progress() -> Iterator[Report]:
-    """A progress bar per stage, on stderr or in the notebook; silent where nobody watches.
-
-    ``with xa.progress() as bars: xa.sync(client, store, progress=bars)``
-    """
-    columns = (TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    out = Console(stderr=True)
-    with Progress(*columns, console=out, disable=not (out.is_jupyter or sys.stderr.isatty())) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield report
 
 
 def show(frame: pd.DataFrame, *, title: str, note: str = "", max_rows: int = MAX_ROWS) -> None:
@@ -129,26 +103,6 @@ def show_totals(result: IntakeResult) -> None:
         out.print(f"  … {len(result.issues) - MAX_ISSUES} more; `xray read quarantine` lists them.")
 
 
-def show_portfolio(found: Portfolio) -> None:
-    """Print the book: classes, monthly trend, data quality, the ten companies to look at."""
-    edition = found.edition
-    if edition.synthetic:
-        say("[bold]All companies below are fictitious (SYNTHETIC): they were made up by the sandbox.[/bold]")
-    show(_classes(found.reports), title=f"Companies by the risk class of their newest report, as of {edition.as_of}")
-    months = cashflow.portfolio_months(found.flows).tail(6)
-    wanted = ["month", "n_companies", "total_credit", "total_debit", "net_flow", "matched_credit_change_ratio"]
-    show(
-        months[wanted].rename(columns={"matched_credit_change_ratio": "like for like"}),
-        title="Last months, companies with a complete month",
-        note="like for like: change of credits over the companies complete in both months.",
-    )
-    by = found.findings.groupby(["severity", "check"], sort=False, observed=True)
-    show(by.agg(rows=("check", "size"), companies=("company_id", "nunique")).reset_index(), title="Data quality")
-    columns = ["company_id", "company_name", "severity", "n_rules", "reasons"]
-    show(found.review[columns], title="Ten companies to look at", note="Rules and evidence: see the report.")
-    say(f"No verdict on the ratings. {plain(found.no_verdict)}")
-
-
 def show_watch(rows: pd.DataFrame, limit: int | None) -> None:
     """Print the watch list: worst first, one row per company and rule."""
     base, out = rows.attrs["base"], console()
@@ -162,17 +116,6 @@ def show_watch(rows: pd.DataFrame, limit: int | None) -> None:
     if unjudged:
         note += " Not judged: " + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in unjudged.items()) + "."
     show(shown, title=title, note=note, max_rows=limit or MAX_ROWS)
-
-
-def _classes(reports: pd.DataFrame) -> pd.DataFrame:
-    """Classes in rows, products in columns, unrated last."""
-    rows: dict[str, list[Any]] = {}
-    for product in ("bank", "financial"):
-        classes = portfolio.class_distribution(reports, product=product)
-        rows["risk_class"] = ["unrated" if pd.isna(c) else str(c) for c in classes["risk_class"]]
-        rows[f"{product} companies"] = list(classes["n_companies"])
-        rows[f"{product} share"] = list(classes["share_ratio"])
-    return pd.DataFrame(rows)
 
 
 def show_inspection(found: Inspection) -> None:
@@ -244,8 +187,11 @@ def write_parquet(data: pa.Table, out: Path | None) -> None:
     """
     if out is None:
         raise InputError("parquet needs a file: --out rows.parquet")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     buffer = pa.BufferOutputStream()
-    pa.parquet.write_table(data, buffer, compression="zstd")
+    pq.write_table(data, buffer, compression="zstd")
     _emit(buffer.getvalue().to_pybytes(), out)
 
 
@@ -254,8 +200,4 @@ def _emit(content: str | bytes, out: Path | None) -> None:
         text = str(content)
         sys.stdout.write(visible(text, keep="\n") if sys.stdout.isatty() else text)
         return
-    try:
-        with out.open("xb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode())
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}; name another file") from None
+    files.save(content, out, instead="name another file")

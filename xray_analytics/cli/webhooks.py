@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console import progress
 from .options import (
     DEFAULT_STORE,
     JsonOption,
@@ -50,8 +51,7 @@ def wait(
     from ..api.client import XRayClient
     from ..api.journal import Journal
     from ..api.waiting import wait_for_reports
-    from ..ingest import sync
-    from . import terminal
+    from ..ingest.sync import sync
 
     settings, longest = service_settings(), span(timeout, "--timeout")
     for asked in request or ():  # before it is remembered: a wait that cannot be asked for would never end
@@ -61,15 +61,15 @@ def wait(
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(journal_path(store)))
         client = stack.enter_context(XRayClient(settings))
-        progress = stack.enter_context(terminal.progress())
+        bars = stack.enter_context(progress())
         waits = [_started(journal, opened, r, product, longest) for r in request] if request else journal.waits()
         stack.callback(_remind, journal)
-        for waited in wait_for_reports(client, waits, journal=journal, progress=progress):
+        for waited in wait_for_reports(client, waits, journal=journal, progress=bars):
             ended.append(waited)
             if not as_json:
                 typer.echo(_sentence(waited))
             if keep and waited.report is not None:
-                sync.sync(client, opened, products=[waited.product], request_ids=[waited.request_id])
+                sync(client, opened, products=[waited.product], request_ids=[waited.request_id])
     if as_json:
         print_json([_plain(waited) for waited in ended])
     elif not ended:

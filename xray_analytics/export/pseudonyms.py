@@ -10,11 +10,13 @@ import hmac
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from .. import files
 from ..errors import InputError
 
 _KEY_BYTES = 32
@@ -87,17 +89,7 @@ def _make(path: Path) -> None:
     """Whole or not at all: a half-written key would be another one."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        staged = path.with_name(f".{path.name}.{os.getpid()}")
-        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(os.urandom(_KEY_BYTES).hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(staged, path)  # refuses to replace a key that another process made meanwhile
-        except FileExistsError:
-            pass
-        finally:
-            staged.unlink()
+        with suppress(FileExistsError):  # a key that another process made meanwhile
+            files.place(f"{os.urandom(_KEY_BYTES).hex()}\n".encode(), path)
     except OSError as error:
         raise InputError(f"the key {path} cannot be written ({error.strerror}); name another file (--key)") from None

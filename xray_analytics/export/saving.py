@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import files
 from ..errors import InputError
-from ..store.files import create, sync_directory
 
 DESCRIPTOR = "datapackage.json"
 
 
-def save_folder(files: Mapping[str, bytes], folder: Path, *, overwrite: bool) -> None:
-    """Write the files as one folder, by a rename once all are on the disk.
+def save_folder(contents: Mapping[str, bytes], folder: Path, *, overwrite: bool) -> None:
+    """Write these contents by their names as one folder, by a rename once all are on the disk.
 
     Raises
     ------
@@ -28,9 +28,9 @@ def save_folder(files: Mapping[str, bytes], folder: Path, *, overwrite: bool) ->
         folder.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))  # mode 0700
         try:
-            for name, data in files.items():
-                create(staged / name, data)
-            sync_directory(staged)
+            for name, data in contents.items():
+                files.create(staged / name, data)
+            files.sync_directory(staged)
             _exchange(staged, folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
@@ -68,13 +68,13 @@ def _exchange(staged: Path, folder: Path) -> None:
     aside = staged.with_name(f"{staged.name}-before")
     was_there = folder.exists()
     if was_there:
-        os.rename(folder, aside)
+        files.move(folder, aside)
     try:
-        os.rename(staged, folder)
+        files.move(staged, folder)
     except OSError:
         if was_there:
-            os.rename(aside, folder)
+            files.move(aside, folder)
         raise
-    sync_directory(folder.parent)
+    files.sync_directory(folder.parent)
     if was_there:
         shutil.rmtree(aside)

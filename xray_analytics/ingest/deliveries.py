@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from ..api.answer import Answer
 from ..api.client import XRayClient
 from ..api.journal import Delivery, Journal
+from ..console import Progress
 from ..errors import ApiError, AuthenticationError, ReportError, XRayError
 from ..settings import is_id
 from ..store import Store
 from ..tidy.batch import Received
-from .run import Intake, IntakeResult, Progress, taking
+from .run import Intake, IntakeResult, taking
 
 SLICE = 64  # reports held in memory until their requests are there
 

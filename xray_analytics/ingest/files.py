@@ -1,4 +1,4 @@
-"""Reports and requests kept as files: what can be read as an archive, and how it is cut into payloads.
+"""Reports and requests kept as files: what can be read as an archive, how it is cut into payloads, and taken in.
 
 A payload is one JSON document: a file of its own (``.json``), a line of NDJSON (``.ndjson``, ``.jsonl``), each of them
 also compressed (``.gz``, ``.zst``) or inside a ``.zip``. What cannot be read is a `Failed`, never an exception, so that
@@ -20,11 +20,15 @@ from typing import IO, TYPE_CHECKING
 import pyarrow as pa
 
 from .. import tables
+from ..console import Progress
 from ..errors import InputError, ReportError
+from ..settings import DEFAULT_SOURCES
+from ..store import Store
 from ..tidy.batch import Received, tidy
 from ..tidy.decode import KEPT
 from ..tidy.inspection import Inspection, inspect
 from ..tidy.transactions import with_shipped
+from .run import Intake, IntakeResult, taking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +46,57 @@ class Failed:
     origin: str
     message: str
     code: str = "unreadable"
+
+
+def import_files(  # noqa: PLR0913
+    paths: Iterable[str | Path],
+    store: Store,
+    *,
+    sources: Mapping[str, str] | None = None,
+    aliases: Mapping[str, tuple[str, ...]] | None = None,
+    quarantined: bool = False,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> IntakeResult:
+    """Bring in report and request files: the same as `sync`, without the service.
+
+    Parameters
+    ----------
+    paths
+        Files or folders: JSON, NDJSON, ``.gz``, ``.zst``, ``.zip``; reports and requests, bare or in their envelope.
+    store
+        Where to; locked for the length of the run.
+    sources, aliases
+        Product -> the service's word, default the documented ones; transaction column -> member names to look for,
+        replacing those of the shipped map.
+    quarantined
+        Try payloads again that were quarantined before.
+    processes
+        How many tidy: 1 is this one; more are started beside it, each with about 200 MB, and are worth it from about
+        a thousand bank reports. A script that asks for them needs its ``if __name__ == "__main__":``.
+    progress
+        Called with a stage, how many are done, and how many there are.
+
+    Raises
+    ------
+    InputError
+        A path does not exist, a folder holds no report files, or `processes` is less than 1.
+    StoreError
+        The store is locked, damaged or cannot be written.
+    """
+    found = find(paths)
+    with taking(
+        store,
+        command="import",
+        sources=sources or DEFAULT_SOURCES,
+        aliases=aliases,
+        processes=processes,
+        retry=quarantined,
+        undated=True,
+        progress=progress,
+    ) as intake:
+        intake.take(_received(found, intake), stage="files")
+        return intake.finish()
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
@@ -118,6 +173,16 @@ def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | N
     except ReportError as error:
         said = _in_file(path, error)
     raise said  # out here, as its context would carry frames that hold the report
+
+
+def _received(found: list[Path], intake: Intake) -> Iterator[Received]:
+    for payload in payloads(found, fetched_at=intake.started_at):
+        intake.totals["n_listed"] += 1
+        if isinstance(payload, Failed):
+            intake.totals["n_failed"] += 1
+            intake.issue(payload.code, payload.origin, payload.message)
+        else:
+            yield payload
 
 
 def _only(path: str | Path, fetched_at: datetime | None = None) -> Received:

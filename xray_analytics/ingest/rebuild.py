@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import tables
+from ..console import Progress, in_silence
 from ..errors import StoreError
 from ..settings import DEFAULT_SOURCES
 from ..store import Store, Writer
@@ -31,11 +32,6 @@ from ..tidy.batch import Received, Tidied, tidy
 from ..tidy.transactions import Aliases, with_shipped
 
 CHUNK = 32
-Progress = Callable[[str, int, int | None], None]
-
-
-def _in_silence(stage: str, done: int, total: int | None) -> None:
-    """No progress."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def rebuild(
     sources: Mapping[str, str] = DEFAULT_SOURCES,
     aliases: Aliases | None = None,
     drop_damaged: bool = False,
-    progress: Progress = _in_silence,
+    progress: Progress = in_silence,
 ) -> Rebuilt:
     """Make every table that follows from the bytes kept anew, in one commit.
 
@@ -149,7 +145,7 @@ class _Rebuild:
         self._drift: dict[int, list[pa.Table]] = {}
         self._counts: Counter[str] = Counter()
 
-    def run(self, progress: Progress = _in_silence, *, dropped: tuple[str, ...] = ()) -> Rebuilt:
+    def run(self, progress: Progress = in_silence, *, dropped: tuple[str, ...] = ()) -> Rebuilt:
         """Read everything again and commit; `dropped` names what was left out, so that raw may have gaps."""
         writer, counts = self._writer, self._counts
         lost: set[str] | None = set() if dropped else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from .. import tables
+from ..console import Progress, in_silence
 from ..errors import ApiError
 from ..settings import DEFAULT_SOURCES
 from ..store import Store, Version, Writer
@@ -33,7 +34,6 @@ CHUNK_BYTES = 6_000_000  # bodies tidied together: more cost page faults, fewer 
 CHUNK = 256  # payloads, where they are small
 BATCH_BYTES = 64_000_000  # bodies in one commit
 
-Progress = Callable[[str, int, int | None], None]
 TOTALS = (
     "n_listed",
     "n_known",
@@ -117,7 +117,7 @@ class Intake:
         progress: Progress | None = None,
     ) -> None:
         self.store, self.command = store, command
-        self.progress = progress or (lambda stage, done, total: None)
+        self.progress = progress or in_silence
         self.started_at = datetime.now(UTC)
         self.cursor: Mapping[str, Any] = store.head.cursor if store.head else {}
         self.totals: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The service, or files, into the store: list, fetch what is new, hand it to the intake; resumable.
+"""The service into the store: list, fetch what is new, hand it to the intake; resumable.
 
 `sync` asks for the requests, then for one report list per unsettled request and configured source, and meanwhile for
 the reports listed that are unknown. The cursor remembers when each source was last listed completely: a request is
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..api.answer import Answer
@@ -18,13 +17,12 @@ from ..api.client import XRayClient
 from ..api.journal import Journal
 from ..api.parallel import Calls
 from ..api.requests import created_at
+from ..console import Progress
 from ..errors import ApiError, InputError, NotFoundError, PermissionDenied
-from ..settings import DEFAULT_SOURCES
 from ..store import Store
 from ..tidy.batch import Received
-from . import files
 from .deliveries import fetch_due, received
-from .run import Intake, IntakeResult, Progress, taking
+from .run import Intake, IntakeResult, taking
 
 _Pair = tuple[str, str]  # a request's id, and a source
 
@@ -116,57 +114,6 @@ def sync(  # noqa: PLR0913
     if journal is not None:
         journal.done(*due)
     return result
-
-
-def import_files(  # noqa: PLR0913
-    paths: Iterable[str | Path],
-    store: Store,
-    *,
-    sources: Mapping[str, str] | None = None,
-    aliases: Mapping[str, tuple[str, ...]] | None = None,
-    quarantined: bool = False,
-    processes: int = 1,
-    progress: Progress | None = None,
-) -> IntakeResult:
-    """Bring in report and request files: the same as `sync`, without the service.
-
-    Parameters
-    ----------
-    paths
-        Files or folders: JSON, NDJSON, ``.gz``, ``.zst``, ``.zip``; reports and requests, bare or in their envelope.
-    store
-        Where to; locked for the length of the run.
-    sources, aliases
-        Product -> the service's word, default the documented ones; transaction column -> member names to look for,
-        replacing those of the shipped map.
-    quarantined
-        Try payloads again that were quarantined before.
-    processes
-        How many tidy: 1 is this one; more are started beside it, each with about 200 MB, and are worth it from about
-        a thousand bank reports. A script that asks for them needs its ``if __name__ == "__main__":``.
-    progress
-        Called with a stage, how many are done, and how many there are.
-
-    Raises
-    ------
-    InputError
-        A path does not exist, a folder holds no report files, or `processes` is less than 1.
-    StoreError
-        The store is locked, damaged or cannot be written.
-    """
-    found = files.find(paths)
-    with taking(
-        store,
-        command="import",
-        sources=sources or DEFAULT_SOURCES,
-        aliases=aliases,
-        processes=processes,
-        retry=quarantined,
-        undated=True,
-        progress=progress,
-    ) as intake:
-        intake.take(_files(found, intake), stage="files")
-        return intake.finish()
 
 
 class _Listing:
@@ -312,16 +259,6 @@ def _report(report_id: str, answer: _Answered, intake: Intake, listing: _Listing
             intake.mark_withdrawn(report_id)
         if not intake.is_published(report_id):
             listing.failed(report_id)
-
-
-def _files(found: list[Path], intake: Intake) -> Iterator[Received]:
-    for payload in files.payloads(found, fetched_at=intake.started_at):
-        intake.totals["n_listed"] += 1
-        if isinstance(payload, files.Failed):
-            intake.totals["n_failed"] += 1
-            intake.issue(payload.code, payload.origin, payload.message)
-        else:
-            yield payload
 
 
 def _rows(data: Any) -> Iterator[Any]:

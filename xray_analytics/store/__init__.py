@@ -36,6 +36,7 @@ from .tombstones import Tombstones
 from .visibility import Clock, moment
 
 if TYPE_CHECKING:
+    from ..console import Progress
     from .remote.publish import Publication
 
 __all__ = ["Finding", "Manifest", "RawBody", "Snapshot", "Store", "Tombstones", "Version", "Writer"]
@@ -115,7 +116,7 @@ class Store:
         Parameters
         ----------
         outdated
-            Also where an older package wrote the tables: for `upkeep.rebuild`, which makes them anew.
+            Also where an older package wrote the tables: for `ingest.rebuild`, which makes them anew.
 
         Raises
         ------
@@ -196,11 +197,11 @@ class Store:
         return documents.read(self._root, self.head, report_id)
 
     def content_digest(self, *, clocks: bool = False) -> str:
-        """SHA-256 of what the store says; see `upkeep.content_digest`."""
+        """SHA-256 of what the store says; see `maintenance.content_digest`."""
         return maintenance.content_digest(self._root, self.head, self._connect(), clocks=clocks)
 
     def verify(self) -> list[Finding]:
-        """Everything that is damaged or missing; see `upkeep.verify`."""
+        """Everything that is damaged or missing; see `maintenance.verify`."""
         return maintenance.verify(self._root, self._connect())
 
     def tombstones(self) -> Tombstones:
@@ -220,7 +221,7 @@ class Store:
         return maintenance.crowded(self.head, max_parts)
 
     def gc(self, *, grace: timedelta = timedelta(days=7), dry_run: bool = False) -> list[str]:
-        """Remove parts that none of the kept manifests names; see `upkeep.gc`."""
+        """Remove parts that none of the kept manifests names; see `maintenance.gc`."""
         return maintenance.gc(self._root, grace, dry_run=dry_run)
 
     def publish(
@@ -230,7 +231,7 @@ class Store:
         raw: bool = False,
         prune: bool = False,
         filesystem: Any = None,
-        progress: Any = None,
+        progress: Progress | None = None,
     ) -> Publication:
         """Copy the newest commit to a bucket or a shared folder, for `PublishedStore`; see `publishing.publish`.
 

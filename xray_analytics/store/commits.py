@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .. import tables
+from .. import files, tables
 from ..errors import StoreError
 from ..schema import Table
-from . import erasure, files, parts, raw
+from . import erasure, parts, raw
 from .manifests import (
     Manifest,
     encode,

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from .snapshot import Snapshot
 
 FIGURES = (
     "report_version", "is_rated", "bank_risk_class", "bank_score", "data_sanity_pct", "financial_risk_class",
     "default_probability",
 )  # fmt: skip
 _NAMES = ("report_id", "company_id", "product")
+READ = (*_NAMES, *FIGURES)
 COLUMNS = (*_NAMES, "change", "column", "before", "after")
 
 
-def between(before: Snapshot, after: Snapshot) -> pd.DataFrame:
-    """See `Snapshot.diff`."""
-    old, new = (snapshot.read("reports", columns=[*_NAMES, *FIGURES]) for snapshot in (before, after))
+def between(
+    old: pd.DataFrame, new: pd.DataFrame, *, withdrawn_before: AbstractSet[str], withdrawn_after: AbstractSet[str]
+) -> pd.DataFrame:
+    """The changes from one state of ``reports`` to another, of each its columns `READ` and its withdrawn ids.
+
+    See `Snapshot.diff`.
+    """
     gone, came = (a[~a["report_id"].isin(b["report_id"])] for a, b in ((old, new), (new, old)))
-    withdrawn = after.withdrawn().keys() - before.withdrawn().keys()
-    found = [
+    changes = [
         _marked(came, "new"),
         _marked(gone, "gone"),
-        _marked(new[new["report_id"].isin(withdrawn)], "withdrawn"),
+        _marked(new[new["report_id"].isin(withdrawn_after - withdrawn_before)], "withdrawn"),
         _revised(old, new),
     ]
-    return pd.concat(found).sort_values(["report_id", "change", "column"], kind="stable", ignore_index=True)
+    return pd.concat(changes).sort_values(["report_id", "change", "column"], kind="stable", ignore_index=True)
 
 
 def _marked(reports: pd.DataFrame, change: str) -> pd.DataFrame:

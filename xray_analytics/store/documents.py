@@ -8,11 +8,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
-from ..errors import InputError, StoreError
-from . import files
+from .. import files
+from ..errors import StoreError
 from .commits import writing
 from .manifests import Manifest, read_head
 
@@ -60,27 +59,6 @@ def read(root: Path, head: Manifest | None, report_id: str) -> bytes | None:
 def digests(head: Manifest | None) -> dict[str, str]:
     """The SHA-256 of the document of each report that has one."""
     return dict(head.cursor.get(CURSOR, {})) if head else {}
-
-
-def write_copy(path: Path, data: bytes, *, overwrite: bool = False) -> None:
-    """The document as a file of its own, private to its owner, and there only when it is complete.
-
-    Raises
-    ------
-    InputError
-        The file exists and is not to be replaced, or it cannot be written.
-    """
-    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        files.create(staged, data)
-        try:
-            (files.move if overwrite else files.publish)(staged, path)
-        finally:
-            staged.unlink(missing_ok=True)
-    except FileExistsError:
-        raise InputError(f"{path} exists; --force replaces it, --out names another file") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); name another file") from None
 
 
 def _place(root: Path, sha256: str, data: bytes) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from .. import engine, tables
+from .. import engine, files, tables
 from ..errors import StoreError
 from ..schema import Column, Table
-from . import documents, erasure, files, parts
+from . import documents, erasure, parts
 from .commits import Writer, writing
 from .manifests import Manifest, published, read_head, read_manifest, refuse_lost_commits
 from .parts import Part

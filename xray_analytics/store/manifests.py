@@ -13,9 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .. import tables
+from .. import files, tables
 from ..errors import StoreError
-from . import files
 from .parts import Part
 
 FORMAT = 1

@@ -12,10 +12,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .. import tables
+from .. import files, tables
 from ..errors import StoreError
 from ..schema import Table, money_units
-from . import files
 
 GROUP_ROWS = 60_000
 GROUP_BYTES = 20_000_000

@@ -166,7 +166,9 @@ class Snapshot:
             report one row for each ``column`` out of `diff.FIGURES` with its value ``before`` and ``after``
             (float64; NaN is no value; of ``is_rated`` 1 is yes). Ordered by report and column.
         """
-        return diff.between(self, other)
+        old, new = (snapshot.read("reports", columns=diff.READ) for snapshot in (self, other))
+        before, after = self.withdrawn().keys(), other.withdrawn().keys()
+        return diff.between(old, new, withdrawn_before=before, withdrawn_after=after)
 
     def withdrawn(self) -> dict[str, datetime]:
         """Reports that the service no longer has, and since when that was noticed; their rows stay.

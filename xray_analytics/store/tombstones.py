@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..errors import StoreError
-from . import files
 
 KEY_FILE = "key"
 CURSOR_NAME = "forgotten"

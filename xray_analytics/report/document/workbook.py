@@ -28,7 +28,7 @@ import xlsxwriter
 
 from ...charts import CLASS_COLORS, class_label, plain
 from ...errors import InputError
-from .save import save
+from ...files import save
 
 MOST_ROWS = 1_048_575  # of Excel, without the header
 _LONGEST_TEXT = 32_767  # of an Excel cell

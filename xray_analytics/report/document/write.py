@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import InputError
+from ...files import save
 from .document import Document, Glossary
 from .html import to_html
 from .pdf import to_pdf
-from .save import save
 from .sheets import of_document
 from .workbook import Sheet, workbook
 

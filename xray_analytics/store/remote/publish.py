@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from ... import tables
+from ...console import Progress
 from ...errors import StoreError
 from .. import parts
 from ..manifests import Manifest, decode, encode
@@ -39,7 +40,6 @@ IN_FLIGHT = 8  # copies at once
 SETTLING = (0.0, 0.05, 0.1, 0.2, 0.4)  # seconds before each look at a place where something is wrong
 _COMMIT = re.compile(r"[^/]*/(?:[^/]*/)?(\d{12})-")
 
-Progress = Callable[[str, int, int | None], None]
 _T = TypeVar("_T")
 
 

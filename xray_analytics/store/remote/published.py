@@ -18,9 +18,9 @@ from pathlib import Path
 import platformdirs
 from pyarrow import fs
 
-from ... import engine
+from ... import engine, files
 from ...errors import InputError, StoreError
-from .. import files, manifests
+from .. import manifests
 from ..manifests import Manifest
 from ..parts import Part
 from ..snapshot import Snapshot

@@ -1,7 +1,8 @@
-"""The only place that changes files of the store: create, fsync, rename, link, remove, lock.
+"""Safe file writing: the only place that changes files, the store's and those for people alike.
 
-Each change is one call of `os`, so that a test can let every one of them fail in turn. Directories are 0700 and files
-0600; nothing is overwritten in place and no link is followed.
+A file is created under a name of its own, complete and fsynced, and then given its name in one step, which either
+replaces what was there or refuses. Directories are 0700 and files 0600; nothing is overwritten in place and no link is
+followed. Each change is one call of `os`, so that a test can let every one of them fail in turn.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Collection, Iterator
@@ -16,9 +18,69 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from ..errors import StoreError
+from .errors import InputError, StoreError
 
 PROBE_BYTES = 1_000_000  # enough to notice a full disk, too little to be noticed
+_WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what a memory stick says to `os.link`
+
+# What POSIX has to refuse links with, and Windows to leave bytes as they are.
+_CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
+
+
+def save(
+    content: str | bytes,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    instead: str = "choose another name, or --force to replace it",
+) -> Path:
+    """Write text (UTF-8) or bytes to a file that only its owner can read: whole, or not at all.
+
+    Parameters
+    ----------
+    overwrite
+        Replace a file of that name; otherwise it is refused.
+    instead
+        What to do then, as the end of the sentence.
+
+    Raises
+    ------
+    InputError
+        The file exists and `overwrite` is not set, or it cannot be written.
+    """
+    path = Path(path)
+    try:
+        place(content if isinstance(content, bytes) else content.encode(), path, overwrite=overwrite)
+    except FileExistsError:
+        raise InputError(f"{path} exists already; {instead}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}; name another file") from None
+    return path
+
+
+def place(data: bytes, path: Path, *, overwrite: bool = False) -> None:
+    """The file under its name in one step, and on the disk with its name: `FileExistsError` where that is taken."""
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    staged = path.parent / f".xray-{secrets.token_hex(8)}.part"
+    try:
+        create(staged, data)
+        (move if overwrite else _publish_anywhere)(staged, path)
+    finally:
+        with suppress(FileNotFoundError):
+            remove(staged)
+    sync_directory(path.parent)
+
+
+def _publish_anywhere(source: Path, target: Path) -> None:
+    """`publish`, also where there are no hard links: there the name is taken first, and then filled in one step."""
+    try:
+        publish(source, target)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        create(target, b"")
+        move(source, target)
 
 
 def make_tree(root: Path, folders: tuple[str, ...]) -> None:
@@ -43,7 +105,7 @@ def make_directory(path: Path) -> None:
 
 def create(path: Path, data: bytes | memoryview) -> None:
     """A new file, complete and fsynced; `FileExistsError` where the name is taken, by a link as well."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFULLY, 0o600)
     try:
         rest = memoryview(data)
         while rest:
@@ -64,7 +126,9 @@ def publish(source: Path, target: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory survive a power failure."""
+    """Make the names in a directory survive a power failure; where a directory cannot be opened, as on Windows, not."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
