@@ -115,6 +115,11 @@ def create(path: Path, data: bytes | memoryview) -> None:
         os.close(handle)
 
 
+def claim(path: Path) -> None:
+    """An empty file, private from its first moment on; one that is there already is left as it is."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | _CAREFULLY, 0o600))
+
+
 def move(source: Path, target: Path) -> None:
     """Rename within the store, in one step."""
     os.replace(source, target)

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .. import files
 from ..errors import StoreError, WebhookError
 
 FORMAT = 1
@@ -292,8 +293,7 @@ class Journal:
 
 def _opened(path: Path) -> sqlite3.Connection:
     os.makedirs(path.parent, mode=0o700, exist_ok=True)
-    # Made here, so that it is private from its first moment on; SQLite gives its other files the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    files.claim(path)  # SQLite gives its other files the same mode
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)

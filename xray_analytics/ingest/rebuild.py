@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from itertools import groupby, islice
 from typing import Any, NamedTuple
@@ -30,8 +31,10 @@ from ..store.maintenance import drop_damaged as drop_damaged_parts
 from ..tidy import drift
 from ..tidy.batch import Received, Tidied, tidy
 from ..tidy.transactions import Aliases, with_shipped
+from .versions import Versions, each_refusal_once
 
 CHUNK = 32
+_SIGHTING = ("raw_sha256", "fetched_at")
 
 
 @dataclass(frozen=True)
@@ -128,19 +131,13 @@ class _Payload(NamedTuple):
     commit: int
 
 
-class _Latest(NamedTuple):
-    version: int
-    fetched_at: datetime
-    content_sha256: str | None
-
-
 class _Rebuild:
     def __init__(self, writer: Writer, sources: Mapping[str, str], aliases: Aliases | None) -> None:
         self._writer, self._sources = writer, sources
         self._aliases = with_shipped(aliases)
         self._started_at = datetime.now(UTC)
-        self._latest: dict[tuple[str, str], _Latest] = {}
-        self._held: set[str] = set()
+        self._versions = Versions()
+        self._published: set[str] = set()  # the bytes that `raw` holds, and of those in quarantine what was read again
         self._current: _Payload | None = None
         self._drift: dict[int, list[pa.Table]] = {}
         self._counts: Counter[str] = Counter()
@@ -153,8 +150,8 @@ class _Rebuild:
             writer.omit(writer.live(table.name))
         refused = self._read_again(self._recorded(lost), progress, "versions")
         still = self._read_again(self._quarantined(), progress, "quarantined")
-        for commit, found in sorted(self._drift.items()):
-            writer.append("drift", drift.merge(found, commit))
+        for commit, noticed in sorted(self._drift.items()):
+            writer.append("drift", drift.merge(noticed, commit))
         if lost:
             _leave_out_bodiless(writer, lost)
         totals = {"n_published": counts["published"], "n_unchanged": counts["unchanged"], "n_quarantined": still}
@@ -167,21 +164,22 @@ class _Rebuild:
         """Every version of reports and requests in `raw`."""
         commit_of = _commits_by_time(self._writer)
         for row in self._writer.bodies(lost):
-            self._held.add(row.raw_sha256)
+            self._published.add(row.raw_sha256)
             if row.kind != "medium":
-                key, found = (row.kind, row.object_id), _Latest(row.object_version, row.fetched_at, None)
-                self._latest[key] = max(found, self._latest.get(key, found), key=lambda known: known.version)
-                one = Received(row.body, row.fetched_at, row.object_id, row.kind, row.api_version, row.object_id)
-                yield _Payload(one, row.object_version, commit_of(row.fetched_at))
+                # Before it is read: one that is not understood any more keeps its number all the same.
+                self._versions.record(row.kind, row.object_id, row.object_version, fetched_at=row.fetched_at)
+                received = Received(row.body, row.fetched_at, row.object_id, row.kind, row.api_version, row.object_id)
+                yield _Payload(received, row.object_version, commit_of(row.fetched_at))
 
     def _quarantined(self) -> Iterator[_Payload]:
         """What is in quarantine and was never published, oldest first, each bytes once."""
-        rows = [row for found in self._writer.rows("quarantine") for row in found.to_pylist()]
+        rows = [row for group in self._writer.rows("quarantine") for row in group.to_pylist()]
         for row in sorted(rows, key=lambda row: row["fetched_at"]):
-            if row["body"] is not None and row["raw_sha256"] not in self._held:
-                self._held.add(row["raw_sha256"])
-                one = Received(row["body"], row["fetched_at"], row["raw_sha256"][:12], object_id=row["object_id"])
-                yield _Payload(one, None, self._writer.number)
+            if row["body"] is not None and row["raw_sha256"] not in self._published:
+                self._published.add(row["raw_sha256"])
+                origin = row["raw_sha256"][:12]
+                received = Received(row["body"], row["fetched_at"], origin, object_id=row["object_id"])
+                yield _Payload(received, None, self._writer.number)
 
     def _read_again(self, payloads: Iterable[_Payload], progress: Progress, stage: str) -> int:
         """Tidy and append in chunks that share a commit; gives how many are not understood."""
@@ -204,18 +202,19 @@ class _Rebuild:
             yield payload.received
 
     def _version_of(self, kind: str, object_id: str, content_sha256: str) -> int | None:
-        """The version recorded; of what was in quarantine the next, unless something as new was published."""
-        payload, latest = self._current, self._latest.get((kind, object_id))
-        if payload is None:
+        """The version recorded; of what was in quarantine what `Versions` says."""
+        if self._current is None:
             raise StoreError("tidy asked for a version before it took a payload; please report this")
-        number, fetched_at = payload.version, payload.received.fetched_at
-        if number is None:
-            if latest is not None and (latest.fetched_at >= fetched_at or latest.content_sha256 == content_sha256):
-                return None
-            number = latest.version + 1 if latest else 1
-        if latest is None or number >= latest.version:
-            self._latest[kind, object_id] = _Latest(number, fetched_at, content_sha256)
-        return number
+        recorded, fetched_at = self._current.version, self._current.received.fetched_at
+        if recorded is None:
+            return self._versions.number(kind, object_id, content_sha256, fetched_at=fetched_at)
+        return self._versions.record(kind, object_id, recorded, content_sha256, fetched_at)
+
+    @cached_property
+    def _quarantine(self) -> set[tuple[object, ...]]:
+        """What of ``quarantine`` is there already: the same bytes may be refused at several times."""
+        rows = (group.select(_SIGHTING).to_pydict().values() for group in self._writer.rows("quarantine"))
+        return {sighting for columns in rows for sighting in zip(*columns, strict=True)}
 
     def _append(self, chunk: list[_Payload], tidied: Tidied) -> int:
         data, is_retry = dict(tidied.tables), chunk[0].version is None
@@ -226,18 +225,10 @@ class _Rebuild:
         else:
             del data["raw"]
             self._counts["versions"] += len(chunk)
-            data["quarantine"] = self._not_in_quarantine(refused)
+            data["quarantine"] = each_refusal_once(refused, self._quarantine, _SIGHTING) if len(refused) else refused
         for name, rows in data.items():
             self._writer.append(name, rows)
         return int(refused.num_rows)
-
-    def _not_in_quarantine(self, refused: pa.Table) -> pa.Table:
-        known = {row for found in self._writer.rows("quarantine") for row in _sightings(found)} if len(refused) else ()
-        return refused.filter(pa.array([sighting not in known for sighting in _sightings(refused)], pa.bool_()))
-
-
-def _sightings(quarantine: pa.Table) -> list[tuple[str, datetime]]:
-    return list(zip(quarantine["raw_sha256"].to_pylist(), quarantine["fetched_at"].to_pylist(), strict=True))
 
 
 def _commits_by_time(writer: Writer) -> Callable[[datetime], int]:
@@ -245,7 +236,7 @@ def _commits_by_time(writer: Writer) -> Callable[[datetime], int]:
 
     Where the run log does not say, it is the commit to come.
     """
-    ends = sorted((row["finished_at"], row["commit"]) for found in writer.rows("runs") for row in found.to_pylist())
+    ends = sorted((row["finished_at"], row["commit"]) for group in writer.rows("runs") for row in group.to_pylist())
     times = [finished_at for finished_at, _ in ends]
 
     def commit_of(fetched_at: datetime) -> int:

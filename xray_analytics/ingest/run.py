@@ -21,13 +21,13 @@ from .. import tables
 from ..console import Progress, in_silence
 from ..errors import ApiError
 from ..settings import DEFAULT_SOURCES
-from ..store import Store, Version, Writer
+from ..store import Store, Writer
 from ..tidy import drift
 from ..tidy.batch import Outcome, Received, Tidied
 from ..tidy.ids import ids_of
 from ..tidy.transactions import with_shipped
 from .rebuild import run_row, writing
-from .versions import Replays
+from .versions import Versions, each_refusal_once
 from .workers import Tidier
 
 CHUNK_BYTES = 6_000_000  # bodies tidied together: more cost page faults, fewer cost calls
@@ -100,7 +100,7 @@ class Intake:
     retry
         Take payloads again that were quarantined before.
     undated
-        The payloads do not say when: what repeats the versions of an object is no change, see `Replays`.
+        The payloads do not say when: what repeats the versions of an object is no change, see `versions`.
     progress
         Called with a stage, how many are done, and how many there are.
     """
@@ -122,12 +122,11 @@ class Intake:
         self.cursor: Mapping[str, Any] = store.head.cursor if store.head else {}
         self.totals: Counter[str] = Counter()
         self._writer, self._tidier, self._run_id = writer, tidier, uuid.uuid4().hex
-        self._versions = {kind: dict(store.versions(kind)) for kind in ("request", "report")}
-        self._latest_bytes = {v.raw_sha256 for of in self._versions.values() for v in of.values()}
+        self._versions = Versions.of(store, undated=undated)
+        self._waiting: dict[tuple[str, str | None], Received] = {}
         still = store.open_quarantine()
-        self._replays, self._held = Replays(store if undated else None), dict[tuple[str, str | None], Received]()
         self._quarantined_ids = {object_id for _, object_id in still if object_id}
-        self._quarantined_bytes = {raw_sha256 for raw_sha256, _ in still}
+        self._quarantined: set[tuple[object, ...]] = {(raw_sha256,) for raw_sha256, _ in still}
         self._retry = retry
         self._tombstones, self._forgotten = store.tombstones(), set[str]()
         self._withdrawn: dict[str, str] = dict(self.cursor.get("withdrawn", {}))
@@ -143,7 +142,7 @@ class Intake:
 
     def is_published(self, report_id: str) -> bool:
         """Whether some version of the report is in the store."""
-        return report_id in self._versions["report"]
+        return self._versions.has("report", report_id)
 
     def is_forgotten(self, object_id: str) -> bool:
         """Whether the object belongs to a company that was forgotten, and must not come back."""
@@ -174,10 +173,10 @@ class Intake:
 
     def finish(self, cursor: Mapping[str, Any] | None = None) -> IntakeResult:
         """Commit what is left, with the new cursor if there is one; a run that found nothing new writes nothing."""
-        while self._held:
-            key = next(iter(self._held))
-            self._replays.over(*key)
-            for fresh, tidied in self._tidied([[self._held.pop(key)]]):
+        while self._waiting:
+            key = next(iter(self._waiting))
+            self._versions.over(*key)
+            for fresh, tidied in self._tidied([[self._waiting.pop(key)]]):
                 self._append(fresh, tidied)
         cursor = self.cursor if cursor is None else cursor
         if self._withdrawn != cursor.get("withdrawn", {}):
@@ -188,12 +187,11 @@ class Intake:
         return IntakeResult(self._run_id, **totals, commits=tuple(self._commits), issues=tuple(self._issues))
 
     def _tidied(self, chunks: Iterable[list[Received]]) -> Iterator[tuple[list[Received], Tidied]]:
-        return self._tidier.tidied(map(self._fresh, chunks), self._version_of)
+        return self._tidier.tidied(map(self._fresh, chunks), self._versions.number)
 
     def _fresh(self, chunk: list[Received]) -> list[Received]:
         """Those that may say something new."""
-        # Only of an object asked for by its id are these bytes the newest for sure: files may hold A, then B, then A.
-        fresh = [r for r in chunk if r.object_id is None or r.raw_sha256 not in self._latest_bytes]
+        fresh = [r for r in chunk if not self._versions.are_newest(r)]
         if self._tombstones:
             fresh = [r for r in fresh if not self._names_forgotten(r)]
         n_unchanged = len(chunk) - len(fresh)
@@ -202,47 +200,36 @@ class Intake:
 
     def _append(self, fresh: list[Received], tidied: Tidied) -> None:
         self.totals["n_fetched"] += len(fresh)
-        for one, outcome in zip(fresh, tidied.outcomes, strict=True):
+        for received, outcome in zip(fresh, tidied.outcomes, strict=True):
             self.totals[f"n_{outcome.status}"] += 1
             self._note(outcome)
-            self._hold(one, outcome)
+            self._hold(received, outcome)
         data = dict(tidied.tables)
         self._drift.append(data.pop("drift"))
-        data["quarantine"] = _without(data["quarantine"], self._quarantined_bytes)
+        data["quarantine"] = each_refusal_once(data["quarantine"], self._quarantined)
         for name, rows in data.items():
             if rows.num_rows:
                 self._writer.append(name, rows)
         self._batch_rows += data["raw"].num_rows + data["quarantine"].num_rows
         self._batch_bytes += sum(len(r.body) for r in fresh)
 
-    def _hold(self, one: Received, outcome: Outcome) -> None:
+    def _hold(self, received: Received, outcome: Outcome) -> None:
         """Keep a payload that so far only repeats history: nothing newer may follow, and then it is the newest."""
         key = outcome.kind, outcome.object_id
-        if outcome.status != "quarantined" and key in self._held:
-            del self._held[key]
+        if outcome.status != "quarantined" and key in self._waiting:
+            del self._waiting[key]
             self.totals.update(n_fetched=1, n_unchanged=1)
-        if outcome.status == "unchanged" and self._replays.is_open(*key):
-            self._held[key] = one
+        if outcome.status == "unchanged" and self._versions.is_open(*key):
+            self._waiting[key] = received
             self.totals.update(n_fetched=-1, n_unchanged=-1)
 
-    def _names_forgotten(self, one: Received) -> bool:
+    def _names_forgotten(self, received: Received) -> bool:
         """Whether a payload is, or belongs to, something forgotten; then what belongs to it in turn is, too."""
-        ids = ids_of(one.body) | ({one.object_id} if one.object_id else set())
-        found = any(map(self.is_forgotten, ids))
-        if found and one.kind != "report":
+        ids = ids_of(received.body) | ({received.object_id} if received.object_id else set())
+        is_forgotten = any(map(self.is_forgotten, ids))
+        if is_forgotten and received.kind != "report":
             self._forgotten |= ids
-        return found
-
-    def _version_of(self, kind: str, object_id: str, content_sha256: str) -> int | None:
-        """The next version of the object, or None where its content is that of the latest."""
-        latest = self._versions[kind].get(object_id)
-        if self._replays.is_known(kind, object_id, content_sha256):
-            return None
-        if latest is not None and latest.content_sha256 == content_sha256:
-            return None
-        number = latest.version + 1 if latest else 1
-        self._versions[kind][object_id] = Version(number, content_sha256, raw_sha256="")
-        return number
+        return is_forgotten
 
     def _note(self, outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -327,9 +314,3 @@ def _chunks(received: Iterable[Received]) -> Iterator[list[Received]]:
             chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def _without(quarantine: pa.Table, known: set[str]) -> pa.Table:
-    """Bytes that are in quarantine already are not written again; adds the others to those known."""
-    is_new = [sha not in known and not known.add(sha) for sha in quarantine["raw_sha256"].to_pylist()]  # type: ignore[func-returns-value]
-    return quarantine.filter(pa.array(is_new, pa.bool_()))

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from .. import engine, tables
 from ..errors import InputError, StoreError
@@ -28,6 +27,7 @@ from ..settings import DEFAULT_SOURCES
 from ..store.commits import LARGE_PART
 from ..store.manifests import Manifest, encode
 from ..store.parts import Part, PartBuilder
+from ..store.raw import each_body_once
 from ..store.remote.filesystem import Place, place
 from ..store.remote.publish import announce, current, part_name
 from ..tidy import drift
@@ -36,6 +36,7 @@ from ..tidy.ids import object_id_in
 from ..tidy.transactions import with_shipped
 from . import files
 from .rebuild import run_row
+from .versions import Versions, each_refusal_once
 
 COMMIT = 1  # such a store begins with the commit that makes it
 CHUNK = 32  # payloads tidied together
@@ -160,9 +161,9 @@ class _Task:
 
     def __init__(self, work: _Work, to: Place) -> None:
         self._work, self._to = work, to
-        self._latest: dict[tuple[str, str], tuple[int, str]] = {}
+        self._versions = Versions()
         self._bodies: set[str] = set()
-        self._refused: set[str] = set()
+        self._refused: set[tuple[object, ...]] = set()
         self._builders: dict[str, PartBuilder] = {}
         self._totals: Counter[str] = Counter()
         self._said: list[_Row] = []
@@ -174,7 +175,7 @@ class _Task:
         payloads = [p for p in payloads if p["body"] is not None]
         received = [_received(p) for p in payloads]
         work = self._work
-        done = tidy(received, version_of=self._version_of, aliases=work.aliases, sources=work.sources)
+        done = tidy(received, version_of=self._versions.number, aliases=work.aliases, sources=work.sources)
         self._totals.update(outcome.status for outcome in done.outcomes)
         found = dict(done.tables)
         first = {o.object_id: p for o, p in reversed(list(zip(done.outcomes, payloads, strict=True)))}
@@ -182,8 +183,8 @@ class _Task:
             noticed = first[line["first_report_id"]]
             at = int(noticed["fetched_at"].timestamp() * 1_000_000)
             self._said.append(_Row("drift", "drift", at, noticed["position"], json.dumps(line)))
-        found["raw"] = _each_body_once(found["raw"], self._bodies)
-        found["quarantine"] = _each_row_once(found["quarantine"], self._refused)
+        found["raw"] = each_body_once(found["raw"], self._bodies)
+        found["quarantine"] = each_refusal_once(found["quarantine"], self._refused)
         for name, rows in found.items():
             self._add(name, rows)
 
@@ -194,13 +195,6 @@ class _Task:
         if self._totals:
             self._said.append(_Row("totals", "", None, None, json.dumps(self._totals)))
         return self._said
-
-    def _version_of(self, kind: str, object_id: str, content_sha256: str) -> int | None:
-        number, content = self._latest.get((kind, object_id), (0, ""))
-        if content == content_sha256:
-            return None
-        self._latest[kind, object_id] = number + 1, content_sha256
-        return number + 1
 
     def _add(self, name: str, rows: pa.Table) -> None:
         if not rows.num_rows:
@@ -226,19 +220,6 @@ def _put(to: Place, name: str, builder: PartBuilder) -> Part:
     part, data = builder.finish()
     to.put(part_name(name, part), data)
     return part
-
-
-def _each_body_once(raw: pa.Table, held: set[str]) -> pa.Table:
-    """As a store keeps them: the first version that has these bytes holds them."""
-    is_new = [sha256 not in held and not held.add(sha256) for sha256 in raw["raw_sha256"].to_pylist()]  # type: ignore[func-returns-value]
-    bodies = pc.if_else(pa.array(is_new, pa.bool_()), raw["body"], pa.scalar(None, pa.binary()))
-    place_of_body = raw.schema.get_field_index("body")
-    return raw.set_column(place_of_body, raw.schema.field("body"), bodies)
-
-
-def _each_row_once(quarantine: pa.Table, known: set[str]) -> pa.Table:
-    is_new = [sha256 not in known and not known.add(sha256) for sha256 in quarantine["raw_sha256"].to_pylist()]  # type: ignore[func-returns-value]
-    return quarantine.filter(pa.array(is_new, pa.bool_()))
 
 
 def _payloads(spark: Any, archived: Any, fetched_at: datetime) -> Any:

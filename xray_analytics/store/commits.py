@@ -1,4 +1,4 @@
-"""Commits: all tables of a batch at once, or nothing; publishing is one link.
+"""Atomic commit: all tables of a batch at once, or nothing; publishing is one link.
 
 A commit goes: parts to staging, fsync, read back, rename, fsync of their folders; then the manifest to staging, fsync,
 and a link to its number, which must not be taken. The highest manifest is the store. The cursor of a sync lives in the
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .. import files, tables
@@ -233,15 +232,7 @@ class Writer:
     def _without_held_bodies(self, data: pa.Table) -> pa.Table:
         if self._bodies_held is None:
             self._bodies_held = _raw_digests(self._root, self.live("raw"))
-        held, keep = self._bodies_held, []
-        for sha256, is_null in zip(data["raw_sha256"].to_pylist(), data["body"].is_null().to_pylist(), strict=True):
-            keep.append(sha256 not in held and not is_null)
-            if not is_null:
-                held.add(sha256)
-        if all(keep):
-            return data
-        bodies = pc.if_else(pa.array(keep, pa.bool_()), data["body"], pa.scalar(None, pa.binary()))
-        return data.set_column(data.schema.get_field_index("body"), data.schema.field("body"), bodies)
+        return raw.each_body_once(data, self._bodies_held)
 
     def _next_manifest(self, cursor: Mapping[str, Any] | None, new_root: bool) -> Manifest:
         head = self.head

@@ -1,4 +1,4 @@
-"""What changed between two snapshots: which reports, and which of their headline figures."""
+"""Diff of two point-in-time views: which reports changed, and which of their headline figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents of reports: the PDF as received, under its own digest, named by the cursor of the manifest.
+"""Content-addressed documents: the PDF of a report as received, under its digest, named by the manifest's cursor.
 
 ::
 

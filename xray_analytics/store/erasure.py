@@ -1,4 +1,4 @@
-"""What an erasure leaves to be removed: every file of the commits before the root.
+"""Erasure: what is left to be removed, every file of the commits before the root.
 
 A commit that erases a company is the new root of history. Once it is published, files that the head does not name go at
 once and without grace; the old manifests go last, so that as long as one is there the work is known to be unfinished.

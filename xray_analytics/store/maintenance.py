@@ -1,4 +1,4 @@
-"""Upkeep: is everything that was published still there and whole, and do two stores hold the same?"""
+"""Integrity, compaction and garbage collection: is everything that was published still there and whole, and do two stores hold the same?"""
 
 # ruff: noqa: S608 - every name in this SQL comes from `tables`
 

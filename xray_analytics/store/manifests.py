@@ -1,4 +1,4 @@
-"""Manifests: one numbered JSON file per commit names every live part of every table; the highest is the store."""
+"""Manifest: a numbered JSON file per commit that names every live part of every table; the highest is the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes as received, out of the table ``raw``: each body is stored once, with the first version that has it."""
+"""Deduplication of the bytes as received: in ``raw`` each body is stored once, with the first version that has it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import StoreError
@@ -24,6 +26,19 @@ class RawBody(NamedTuple):
     fetched_at: datetime
     raw_sha256: str
     body: bytes
+
+
+def each_body_once(rows: pa.Table, held: set[str]) -> pa.Table:
+    """Deduplication: rows of ``raw`` without the bodies that are held already under their SHA-256; adds the others."""
+    keep = []
+    for sha256, is_null in zip(rows["raw_sha256"].to_pylist(), rows["body"].is_null().to_pylist(), strict=True):
+        keep.append(sha256 not in held and not is_null)
+        if not is_null:
+            held.add(sha256)
+    if all(keep):
+        return rows
+    kept = pc.if_else(pa.array(keep, pa.bool_()), rows["body"], pa.scalar(None, pa.binary()))
+    return rows.set_column(rows.schema.get_field_index("body"), rows.schema.field("body"), kept)
 
 
 def bodies(root: Path, live: Sequence[Part], lost: set[str] | None = None) -> Iterator[RawBody]:

@@ -1,4 +1,4 @@
-"""Who must not come back: keyed hashes of the ids of companies that were forgotten.
+"""Tombstones: who must not come back, as keyed hashes of the ids of companies that were forgotten.
 
 The hashes stand in the cursor of the manifest, so that they are published with the erasure itself; the key is a file of
 the store. Whoever has both can try out ids, which is why the store's folder stays private.
