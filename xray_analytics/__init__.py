@@ -19,7 +19,7 @@ To change what is on the left, open what is on the right::
     a figure, and its picture                      ▸ analysis, charts
     what a committee or a model team is handed     ▸ report, export
     the fictitious service                         ▸ sandbox
-    a command, its options, what it prints         ▸ cli, progress
+    a command, its options, what it prints         ▸ cli, console
 
 Names are loaded when they are first used, so that importing the package costs next to nothing.
 """

@@ -1,4 +1,4 @@
-"""Integrity, compaction and garbage collection: is everything that was published still there and whole, and do two stores hold the same?"""
+"""Integrity: is everything published still there and whole, do two stores hold the same? Compaction, and collection."""
 
 # ruff: noqa: S608 - every name in this SQL comes from `tables`
 
