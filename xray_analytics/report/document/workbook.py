@@ -127,6 +127,8 @@ def number_format(column: str, values: pd.Series[Any]) -> str:
     ('0.0%', '0.0')
     >>> number_format("n_companies", pd.Series([1200])), number_format("total_credit", pd.Series([1234.5]))
     ('#,##0', '#,##0.00')
+    >>> number_format("total_credit", pd.Series([None], dtype="Float64"))  # nothing is known
+    'General'
     """
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return "yyyy-mm" if column == "month" else "yyyy-mm-dd hh:mm" if column.endswith("_at") else "yyyy-mm-dd"
@@ -138,7 +140,7 @@ def number_format(column: str, values: pd.Series[Any]) -> str:
         return "0.0"
     if pd.api.types.is_integer_dtype(values.dtype):
         return "0" if column.endswith(_PLAIN_NUMBERS) else "#,##0"
-    return "#,##0.00" if values.abs().max() >= 1000 else "General"  # money; a statistic keeps its digits
+    return "#,##0.00" if (values.abs() >= 1000).any() else "General"  # money; a statistic keeps its digits
 
 
 def _check(sheets: Sequence[Sheet]) -> None:
