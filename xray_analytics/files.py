@@ -130,6 +130,23 @@ def publish(source: Path, target: Path) -> None:
     os.link(source, target)
 
 
+def exchange(staged: Path, folder: Path) -> None:
+    """The new folder under the name; one that was there is moved aside first and comes back if that fails."""
+    aside = staged.with_name(f"{staged.name}-before")
+    was_there = folder.exists()
+    if was_there:
+        os.rename(folder, aside)
+    try:
+        os.rename(staged, folder)
+    except OSError:
+        if was_there:
+            os.rename(aside, folder)
+        raise
+    sync_directory(folder.parent)
+    if was_there:
+        shutil.rmtree(aside)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory survive a power failure; where a directory cannot be opened, as on Windows, not."""
     if not hasattr(os, "O_DIRECTORY"):

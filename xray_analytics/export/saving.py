@@ -31,7 +31,7 @@ def save_folder(contents: Mapping[str, bytes], folder: Path, *, overwrite: bool)
             for name, data in contents.items():
                 files.create(staged / name, data)
             files.sync_directory(staged)
-            _exchange(staged, folder)
+            files.exchange(staged, folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
     except OSError as error:
@@ -61,20 +61,3 @@ def _of_export(folder: Path) -> set[str]:
         return {DESCRIPTOR, *(resource["path"] for resource in described["resources"])}
     except (OSError, ValueError, KeyError, TypeError):
         return set()
-
-
-def _exchange(staged: Path, folder: Path) -> None:
-    """The new folder under the name; one that was there is moved aside first and comes back if that fails."""
-    aside = staged.with_name(f"{staged.name}-before")
-    was_there = folder.exists()
-    if was_there:
-        files.move(folder, aside)
-    try:
-        files.move(staged, folder)
-    except OSError:
-        if was_there:
-            files.move(aside, folder)
-        raise
-    files.sync_directory(folder.parent)
-    if was_there:
-        shutil.rmtree(aside)
