@@ -84,7 +84,7 @@ def import_files(  # noqa: PLR0913
     StoreError
         The store is locked, damaged or cannot be written.
     """
-    found = find(paths)
+    chosen = find(paths)
     with taking(
         store,
         command="import",
@@ -95,7 +95,7 @@ def import_files(  # noqa: PLR0913
         undated=True,
         progress=progress,
     ) as intake:
-        intake.take(_received(found, intake), stage="files")
+        intake.take(_received(chosen, intake), stage="files")
         return intake.finish()
 
 
@@ -175,8 +175,8 @@ def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | N
     raise said  # out here, as its context would carry frames that hold the report
 
 
-def _received(found: list[Path], intake: Intake) -> Iterator[Received]:
-    for payload in payloads(found, fetched_at=intake.started_at):
+def _received(paths: list[Path], intake: Intake) -> Iterator[Received]:
+    for payload in payloads(paths, fetched_at=intake.started_at):
         intake.totals["n_listed"] += 1
         if isinstance(payload, Failed):
             intake.totals["n_failed"] += 1
