@@ -23,3 +23,4 @@ __all__ = [
     "categories", "category_shares", "company_metrics", "counterparty_concentration", "daily_balances", "incidents",
     "monthly_flows", "operating", "portfolio_months", "recurring", "shipped_categories",
 ]  # fmt: skip
+__dir__ = __all__.copy

@@ -24,6 +24,7 @@ __all__ = [
     "GRADE_LIMITS", "GRADE_SHARES", "SENTIMENTS", "criterion_conflicts", "criterion_cooccurrence",
     "criterion_prevalence", "criterion_profile",
 ]  # fmt: skip
+__dir__ = __all__.copy
 
 SENTIMENTS = ("good", "neutral", "bad")
 # Documented: A is better than 90 % of the benchmark, B than 70 %, C than 50 %, D than 20 %, E less. Which side an

@@ -26,6 +26,7 @@ from .counting import By, Level, at_level, columns_of, newest, with_companies
 from .default_spells import ENDED, ENDINGS, endings
 
 __all__ = ["ENDINGS", "STATES", "TRANSITIONS", "endings", "migration_matrix", "mobility", "transition_table"]
+__dir__ = __all__.copy
 
 _CLASS_STATES = tuple(str(risk_class) for risk_class in RISK_CLASSES)
 STATES = (*_CLASS_STATES, "unrated", "not_refreshed", *ENDED)

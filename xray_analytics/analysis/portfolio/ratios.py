@@ -22,6 +22,7 @@ from .counting import with_companies
 __all__ = [
     "NOTES", "NOTE_RATIOS", "VAT_RATES", "declared_vs_banked", "ratio_matrix", "ratio_quantiles", "ratios_from_notes",
 ]  # fmt: skip
+__dir__ = __all__.copy
 
 FEWEST_FOR_TAILS = 20
 _QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
