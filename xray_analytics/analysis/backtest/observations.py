@@ -19,8 +19,7 @@ from .. import frames
 from ..frames import AsOf, Frame
 from .outcomes import follow_up, read_outcomes
 from .point_in_time import Clock
-from .sampling import Sampling, Terms, as_of_days, sampled, versions_of
-from .splits import SPLITS, split_by_company, split_by_time
+from .sampling import SPLITS, Sampling, Terms, as_of_days, sampled, split_by_company, split_by_time, versions_of
 
 # In the order in which they are looked for: a row has the first that holds.
 EXCLUSIONS = ("no_outcome", "closed", "in_default", "in_probation", "no_report", "unrated", "stale")

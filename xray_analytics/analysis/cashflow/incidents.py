@@ -113,7 +113,7 @@ def incidents(
     def kernel(part: Frame) -> pd.DataFrame:
         return _incidents(transactions, covered_days(part, statements, as_of=as_of), categories)
 
-    return by_company(kernel, transactions, reports, INCIDENTS, as_of)
+    return by_company(kernel, transactions, reports, as_of)
 
 
 def _incidents(transactions: Frame, days: Days, categories: Frame | None) -> pd.DataFrame:

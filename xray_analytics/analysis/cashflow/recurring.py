@@ -108,7 +108,7 @@ def recurring(
     def kernel(part: Frame) -> pd.DataFrame:
         return _recurring(transactions, covered_days(part, statements, as_of=as_of), categories)
 
-    return by_company(kernel, transactions, reports, STREAMS, as_of)
+    return by_company(kernel, transactions, reports, as_of)
 
 
 def _recurring(transactions: Frame, days: Days, categories: Frame | None) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def reconciliation(statements: Frame, transactions: Frame, movements: Frame | No
     4  service_verdict       1.00         0.0       ok
     """
     given = ((transactions, TRANSACTIONS), (statements, STATEMENT_SUMMARIES))
-    return by_report(_ledger, LEDGER, *given, None if movements is None else (movements, MOVEMENT_METRICS))
+    return by_report(_ledger, *given, None if movements is None else (movements, MOVEMENT_METRICS))
 
 
 def _ledger(transactions: Frame, statements: Frame, movements: Frame | None) -> pd.DataFrame:
