@@ -144,17 +144,16 @@ def observations(  # noqa: PLR0913 - each is a decision that a validation has to
     --------
     Two companies in June 2024; one defaults in March. A report of July is not seen.
 
-    >>> at = pd.to_datetime(["2024-05-02", "2024-05-20", "2024-07-15"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b", "c"], "report_version": 1, "company_id": ["732829320", "356000000", "732829320"],
-    ...     "product": "bank", "created_at": at, "available_at": at, "is_backfilled": False, "is_rated": True,
-    ...     "period_end_date": pd.to_datetime(["2024-04-30"] * 2 + ["2024-06-30"]), "bank_risk_class": [4, 2, 5],
-    ...     "bank_score": [0.7, 0.2, 0.9],
-    ... })
-    >>> outcomes = pd.DataFrame({
-    ...     "company_id": ["732829320", "356000000"], "default_date": pd.to_datetime(["2025-03-10", None]),
-    ...     "observed_until": pd.to_datetime(["2025-12-31"] * 2),
-    ... })
+    >>> from xray_analytics.tables import OUTCOMES
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b", "c"], company_id=["732829320", "356000000", "732829320"],
+    ...     created_at=["2024-05-02", "2024-05-20", "2024-07-15"], is_rated=True,
+    ...     period_end_date=["2024-04-30", "2024-04-30", "2024-06-30"], bank_risk_class=[4, 2, 5],
+    ...     bank_score=[0.7, 0.2, 0.9],
+    ... )
+    >>> outcomes = OUTCOMES.example(
+    ...     company_id=["732829320", "356000000"], default_date=["2025-03-10", None], observed_until="2025-12-31",
+    ... )
     >>> rows = observations(
     ...     reports, outcomes, as_of_dates=["2024-06-30"], horizon_months=12, outcomes_known_until="2025-12-31",
     ...     product="bank",

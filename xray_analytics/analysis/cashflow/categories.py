@@ -92,10 +92,10 @@ def categories(transactions: Frame, rules: Rules | None = None) -> pd.DataFrame:
     Examples
     --------
     >>> labels = ["PRLV SEPA URSSAF BRETAGNE", "VIR SEPA PRIMEUR PARIS", "REMBT PRLV ZEPHYR", "???"]
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "account_no": 0, "transaction_no": range(4), "label": labels,
-    ...     "amount": [-900.0, -50.0, 59.9, 1.0], "booked_date": pd.to_datetime(["2025-01-15"] * 4),
-    ... })
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, label=labels, amount=[-900.0, -50.0, 59.9, 1.0],
+    ...     booked_date="2025-01-15",
+    ... )
     >>> found = categories(transactions)
     >>> found["category"].fillna("").tolist(), found.attrs["base"]["excluded"]
     (['social_security', 'transfer_out', 'refund', ''], {'unmatched': 1})
@@ -153,11 +153,10 @@ def operating(transactions: Frame, categories: Frame, *, rules: Rules | None = N
 
     Examples
     --------
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "account_no": 0, "transaction_no": range(3),
-    ...     "booked_date": pd.to_datetime(["2025-01-06", "2025-01-06", "2025-01-07"]), "counterparty": None,
-    ...     "label": ["PRLV SEPA LUNE", "PRLV SEPA ZEPHYR", "REJET PRLV LUNE"], "amount": [-80.0, -60.0, 80.0],
-    ... })
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, booked_date=["2025-01-06", "2025-01-06", "2025-01-07"],
+    ...     label=["PRLV SEPA LUNE", "PRLV SEPA ZEPHYR", "REJET PRLV LUNE"], amount=[-80.0, -60.0, 80.0],
+    ... )
     >>> operating(transactions, globals()["categories"](transactions))["label"].tolist()
     ['PRLV SEPA ZEPHYR']
     """

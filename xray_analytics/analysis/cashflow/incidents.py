@@ -94,18 +94,15 @@ def incidents(
 
     Examples
     --------
-    >>> created = pd.to_datetime(["2025-04-02"], utc=True)
-    >>> day = pd.to_datetime(["2025-02-28", "2025-03-31"])
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a"], "report_version": 1, "company_id": "732829320", "product": "bank",
-    ...     "created_at": created, "available_at": created, "is_backfilled": False,
-    ...     "period_start_date": day[:1], "period_end_date": day[1:],
-    ... })
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "transaction_no": range(3), "account_no": 0, "counterparty": None,
-    ...     "label": ["PRLV SEPA LUNE", "REJET PRLV LUNE", "FRAIS PRLV IMPAYE SEPA LUNE"],
-    ...     "booked_date": pd.to_datetime(["2025-03-03", "2025-03-04", "2025-03-05"]), "amount": [-80.0, 80.0, -20.0],
-    ... })
+    >>> from xray_analytics.tables import REPORTS
+    >>> reports = REPORTS.example(
+    ...     report_id="a", company_id="732829320", created_at="2025-04-02", period_start_date="2025-02-28",
+    ...     period_end_date="2025-03-31",
+    ... )
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, label=["PRLV SEPA LUNE", "REJET PRLV LUNE", "FRAIS PRLV IMPAYE SEPA LUNE"],
+    ...     booked_date=["2025-03-03", "2025-03-04", "2025-03-05"], amount=[-80.0, 80.0, -20.0],
+    ... )
     >>> print(*incidents(transactions, reports)["evidence"])
     REJET PRLV LUNE: 80.00 back on 2025-03-04, debited on 2025-03-03, fee of 20.00 on 2025-03-05.
     """
