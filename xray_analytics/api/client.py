@@ -213,11 +213,11 @@ class XRayClient:
         return webhook_settings.list_webhooks(self._transport, self._settings)
 
     def add_webhook(self, url: str, *, events: Sequence[str] = ("new_report",)) -> webhook_settings.Webhook:
-        """Have `url` called on these events, and read back what was set; see `subscriptions`."""
+        """Have `url` called on these events, and read back what was set; see `webhook_settings`."""
         return webhook_settings.add_webhook(self._transport, self._settings, url, events=events)
 
     def remove_webhook(self, url: str) -> None:
-        """Have `url` called no more; see `subscriptions`."""
+        """Have `url` called no more; see `webhook_settings`."""
         webhook_settings.remove_webhook(self._transport, self._settings, url)
 
     def get_request(self, request_id: str) -> Answer:

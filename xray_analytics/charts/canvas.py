@@ -58,7 +58,7 @@ Floats = npt.NDArray[np.float64]
 Layer = tuple[str, str, Floats]  # label, colour, one length per bar
 
 
-class Chart(Axes):
+class ChartAxes(Axes):
     """Axes that a notebook shows as their picture when they end a cell, without pyplot and its state."""
 
     def _repr_png_(self) -> bytes:
@@ -71,7 +71,7 @@ class Chart(Axes):
 def blank_axes(width: float = 9.0, height: float = 5.0) -> Axes:
     """Empty axes in the house style on a figure of their own; width and height in inches (100 pixels each)."""
     with _house_style():
-        return Figure(figsize=(width, height)).add_subplot(axes_class=Chart)
+        return Figure(figsize=(width, height)).add_subplot(axes_class=ChartAxes)
 
 
 def base_line(frame: pd.DataFrame, counted: str = "companies", *, excluded: bool = True) -> str:

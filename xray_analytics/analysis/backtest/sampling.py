@@ -31,7 +31,7 @@ _READ = (*frames.REPORT_COLUMNS, "is_rated", "period_end_date")
 
 
 @dataclass(frozen=True)
-class Terms:
+class BacktestTerms:
     """Every decision behind a set of observations, checked; days are midnights."""
 
     product: str
@@ -103,7 +103,7 @@ def as_of_days(as_of_dates: Iterable[AsOf]) -> tuple[pd.Timestamp, ...]:
     return tuple(sorted({frames.day(value) for value in given}))
 
 
-def _spaced(terms: Terms) -> list[pd.Timestamp]:
+def _spaced(terms: BacktestTerms) -> list[pd.Timestamp]:
     """The last mature date and, from it both ways, each date whose horizon does not overlap with one kept already."""
     dates, months = terms.as_of_dates, terms.horizon_months
     ends = dict(zip(dates, horizon_ends(pd.Series(dates), months), strict=True))
@@ -119,7 +119,7 @@ def _spaced(terms: Terms) -> list[pd.Timestamp]:
     return kept
 
 
-def versions_of(reports: Frame, terms: Terms) -> pd.DataFrame:
+def versions_of(reports: Frame, terms: BacktestTerms) -> pd.DataFrame:
     """All versions of the product's reports with `known_at` and `risk_class`; figures that are absent are null."""
     class_column = frames.class_column(terms.product)
     clocks = [point_in_time.CLOCKS[terms.clock]] if terms.clock in point_in_time.CLOCKS else []
@@ -132,7 +132,7 @@ def versions_of(reports: Frame, terms: Terms) -> pd.DataFrame:
     return versions
 
 
-def sampled(versions: pd.DataFrame, ends: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+def sampled(versions: pd.DataFrame, ends: pd.DataFrame, terms: BacktestTerms) -> pd.DataFrame:
     """Rows of company, as-of date and report, sorted by date and company."""
     dates = terms.as_of_dates
     if terms.sampling == "report":

@@ -18,7 +18,7 @@ from ..chunks import by_company
 from ..frames import AsOf, Frame
 from .categories import categories as categories_of
 from .categories import rejected_pairs
-from .deduplication import Days, company_entries, covered_days
+from .deduplication import CoveredDays, company_entries, covered_days
 from .labels import counterparties, normalised
 from .social_security import GRACE_DAYS, missed_months
 
@@ -113,7 +113,7 @@ def incidents(
     return by_company(kernel, transactions, reports, as_of)
 
 
-def _incidents(transactions: Frame, days: Days, categories: Frame | None) -> pd.DataFrame:
+def _incidents(transactions: Frame, days: CoveredDays, categories: Frame | None) -> pd.DataFrame:
     families = categories
     if families is None:
         names = ("transaction_no", "account_no", "label", "amount", "booked_date")
@@ -230,7 +230,7 @@ def _fees(entries: pd.DataFrame, causes: pd.DataFrame, category: str) -> tuple[p
     return entries.reindex(found.to_numpy()).set_axis(causes.index), fees.drop(index=list(taken))
 
 
-def _missed_social(entries: pd.DataFrame, rejects: pd.DataFrame, days: Days) -> tuple[pd.DataFrame, int]:
+def _missed_social(entries: pd.DataFrame, rejects: pd.DataFrame, days: CoveredDays) -> tuple[pd.DataFrame, int]:
     """Missed due days, each in the report that speaks for it, and the number of companies that were not judged."""
     paid = _days_of(entries[_is(entries, "social_security") & _names_urssaf(entries)])
     returned = _days_of(rejects[_names_urssaf(rejects)])

@@ -11,7 +11,7 @@ from .. import frames
 from ..chunks import by_company
 from ..frames import AsOf, Frame
 from .counterparties import SIDES
-from .deduplication import Days, company_entries, covered_days
+from .deduplication import CoveredDays, company_entries, covered_days
 from .labels import counterparties, stems
 
 _MONEY = "currency, major units"
@@ -109,7 +109,7 @@ def recurring(
     return by_company(kernel, transactions, reports, as_of)
 
 
-def _recurring(transactions: Frame, days: Days, categories: Frame | None) -> pd.DataFrame:
+def _recurring(transactions: Frame, days: CoveredDays, categories: Frame | None) -> pd.DataFrame:
     entries, excluded = company_entries(transactions, days, ("label", "counterparty"), categories=categories)
     used = entries["company_id"].nunique()
     payments = _payments(entries)
