@@ -1,4 +1,4 @@
-"""A batch of payloads to tables: one call, every table, one outcome for each payload.
+"""Batches of payloads to tables: one call, every table, one outcome for each payload.
 
 A payload that is not as documented becomes a row of `quarantine` and none elsewhere; its neighbours do not notice.
 The tables of two batches, one after the other, are those of both in one call, but for `drift`, which `drift.merge`

@@ -1,4 +1,4 @@
-"""Bytes to a checked tree: strict about what JSON forbids and about what two decoders would read differently.
+"""JSON decoding: bytes to a checked tree, strict about what JSON forbids or two decoders would read differently.
 
 Everything refused is a `ReportError` with a stable code and the JSON path; messages never quote content.
 """

@@ -1,7 +1,7 @@
-"""A bank report decoded in C: its parts as documented, its transactions all like the first of them.
+"""Fast decoding of a bank report, in C: its parts as documented, its transactions all like the first of them.
 
-What is not so is left to the reference way (`decode`, `transactions`, `bank`), which gives the same tables; a property test
-holds the two together.
+What is not so is left to the reference way (`decode`, `transactions`, `bank`), which gives the same tables; a
+property test holds the two together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The members of an object to the columns of a row, each strictly as its column's kind.
+"""Field parsing: the members of an object to the columns of a row, each strictly as its column's kind.
 
 Nothing is guessed: no text becomes a number, no number a text, no day is read in two ways. Two coercions only: a whole
 number where an identifier is expected becomes its digits, and 9.0 is the whole number 9.

@@ -1,4 +1,4 @@
-"""One payload to what it says: a report of some product, or a request, checked, with its id, source and times."""
+"""Payload parsing: what one says, a report of some product or a request, checked, with its id, source and times."""
 
 from __future__ import annotations
 

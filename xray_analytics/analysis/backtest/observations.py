@@ -51,7 +51,7 @@ OBSERVATIONS = Table(
         Column("cohort", "text", "Calendar quarter of the as-of date.", required=True),
     ),
     ("company_id", "as_of_date"),
-)  # fmt: skip
+)
 
 
 def observations(  # noqa: PLR0913 - each is a decision that a validation has to state

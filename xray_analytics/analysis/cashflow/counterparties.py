@@ -210,9 +210,10 @@ def _shares(sums: _Sums, total: npt.NDArray[np.float64]) -> pd.DataFrame:
     party = np.full(len(total), -1)
     party[sums.group[first[rank == 0]]] = sums.party[first[rank == 0]]
     shares = {
-        "top_1_share_ratio": largest[:, 0], "top_5_share_ratio": largest.sum(axis=1).clip(max=1),
+        "top_1_share_ratio": largest[:, 0],
+        "top_5_share_ratio": largest.sum(axis=1).clip(max=1),
         "hhi_ratio": sums.by_group(share**2, len(total)),
-    }  # fmt: skip
+    }
     known = {name: np.where(party >= 0, values, np.nan) for name, values in shares.items()}
     return pd.DataFrame({"party": party, "n_counterparties": np.bincount(sums.group, minlength=len(total)), **known})
 

@@ -202,8 +202,9 @@ def _operating_months(days: CoveredDays, operating: Frame) -> pd.DataFrame:
     entries = entries.merge(days.joint(), on=["company", "day"])
     amounts = entries.assign(
         month=entries["month"].to_numpy("int64").astype("datetime64[M]").astype("datetime64[us]"),
-        operating_credit=entries["amount"].clip(lower=0), operating_debit=-entries["amount"].clip(upper=0),
-    )  # fmt: skip
+        operating_credit=entries["amount"].clip(lower=0),
+        operating_debit=-entries["amount"].clip(upper=0),
+    )
     sums = amounts.groupby(["company_id", "month"])[["operating_credit", "operating_debit"]].sum().round(4)
     return sums.reset_index()
 

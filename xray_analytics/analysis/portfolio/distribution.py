@@ -100,9 +100,7 @@ def class_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
     """
     groups, column = columns_of(by), class_column(product)
     drawn = drawn_by_company(weight, exposures)
-    found, seen = newest(
-        reports, [column], product=product, by=groups, level=level, companies=companies, drawn=drawn
-    )  # fmt: skip
+    found, seen = newest(reports, [column], product=product, by=groups, level=level, companies=companies, drawn=drawn)
     found, excluded = _with_weight(found.assign(cell=found[column].fillna(_UNRATED).astype("int64")))
     result = _tabulate(found, _CLASSES, groups)
     filters = {"product": product, "by": groups, "weight": weight, **at_level(level)}

@@ -24,7 +24,7 @@ from .ledger import (
     settle,
     social_due_day,
     social_due_months,
-)  # fmt: skip
+)
 
 ALL = np.arange(MONTHS)
 LEAVES = ("dividend", "ASSOCIE", "VIR SEPA EMIS VERS ASSOCIE")

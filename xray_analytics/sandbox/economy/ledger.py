@@ -63,8 +63,9 @@ class Movements:
 def working_days(first_year: int, last_year: int) -> np.busdaycalendar:
     """Monday to Friday without French public holidays."""
     years = range(first_year, last_year + 1)
-    fixed = [f"{y}-{day}" for y in years for day in
-             ("01-01", "05-01", "05-08", "07-14", "08-15", "11-01", "11-11", "12-25")]  # fmt: skip
+    fixed = [
+        f"{y}-{day}" for y in years for day in ("01-01", "05-01", "05-08", "07-14", "08-15", "11-01", "11-11", "12-25")
+    ]
     movable = [np.datetime64(_easter(y)) + shift for y in years for shift in (1, 39, 50)]
     return np.busdaycalendar(holidays=[*(np.datetime64(day) for day in fixed), *movable])
 
