@@ -1,4 +1,4 @@
-"""Schema drift: what differs from the documentation, counted and never quoted: unknown members and words, odd amounts."""
+"""Schema drift: what differs from the documentation, counted and never quoted: unknown members, words, odd amounts."""
 
 from __future__ import annotations
 
