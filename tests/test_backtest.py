@@ -304,3 +304,16 @@ def test_observations__of_empty_tables_are_empty_and_typed(sampling):
     assert found.empty
     assert found.dtypes.to_dict() == full.dtypes.to_dict()
     assert backtest.default_rates(found).empty
+
+
+@pytest.mark.parametrize("popovers", [None, [["a", "b"]]])
+@pytest.mark.parametrize("kind", ["pandas", "arrow", "duckdb"])
+def test_known_by__reads_lists_and_columns_of_nothing_of_every_engine(kind, popovers):
+    made = {
+        "reports": tables.REPORTS.example(report_id="a", created_at="2025-01-10"),
+        "bank_flag_criteria": tables.BANK_FLAG_CRITERIA.example(report_id="a", criterion="x", popovers=popovers),
+    }
+    arrow = {name: tables.table(name).conform(frame) for name, frame in made.items()}
+    given = {"pandas": made, "arrow": arrow, "duckdb": {n: duckdb.from_arrow(t) for n, t in arrow.items()}}[kind]
+    found = backtest.known_by(given, "2025-02-28")["bank_flag_criteria"]["popovers"]
+    assert [None if value is None else list(value) for value in found] == (popovers or [None])

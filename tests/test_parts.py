@@ -73,6 +73,15 @@ def test_parts_hold_every_row_once_and_cut_no_company(companies, n_rows):
     assert all(len(part) < n_rows + companies.count(max(part)) for part in found if part)
 
 
+@given(st.lists(st.one_of(st.none(), st.sampled_from("abcdefg")), max_size=20), st.integers(1, 9))
+def test_pieces_of_companies_hold_every_report_once_and_cut_no_company(companies, n):
+    reports = pd.DataFrame({"company_id": pd.array(companies, "string")})
+    pieces = list(chunks.of_companies(reports, n))
+    assert sorted(row for piece in pieces for row in piece.index) == list(range(len(companies)))
+    assert len(pieces) == max(1, -(-len(set(companies)) // n))
+    assert sum(piece["company_id"].nunique(dropna=False) for piece in pieces) == len(set(companies))
+
+
 def test_frames_that_are_none_are_refused_part_by_part_too(economy, monkeypatch):
     _, (transactions, _, statements) = economy
     monkeypatch.setattr(chunks, "ROWS_AT_ONCE", 1)

@@ -160,3 +160,38 @@ def test_conform__money_from_integers():
 def test_table__refuses_a_column_twice():
     with pytest.raises(InputError, match="'a'"):
         Table("t", "d", (Column("a", "id", "x"), Column("a", "id", "x")), ())
+
+
+@pytest.mark.parametrize("declared", tables.TABLES.values(), ids=lambda declared: declared.name)
+@pytest.mark.parametrize("n", [1, 3])
+def test_example__of_every_table_is_valid_and_typed(declared, n):
+    free = next(c.name for c in declared.columns if c.kind in ("text", "id", "json") and not c.choices)
+    frame = declared.example(**{free: [str(number) for number in range(n)]})
+    assert declared.conform(frame).num_rows == n
+    assert frame.dtypes.equals(declared.to_pandas(declared.empty()).dtypes)
+
+
+def test_example__fills_what_is_required_and_leaves_the_rest_null():
+    frame = tables.REPORTS.example(company_id=["a", None], created_at=["2025-01-10", "2025-02-11"], bank_risk_class=4)
+    assert frame["report_id"].tolist() == ["1", "2"]
+    assert frame["available_at"].equals(frame["created_at"])
+    assert frame["created_at"].dt.day.tolist() == [10, 11]
+    assert frame[["report_version", "product", "is_backfilled", "bank_risk_class"]].values.tolist() == [
+        [1, "bank", False, 4], [1, "bank", False, 4],
+    ]  # fmt: skip
+    assert frame["bank_score"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({"company_id": ["a", "b"], "bank_score": [0.1, 0.2, 0.3]}, InputError, "no example of reports"),
+        ({"created_at": "soon"}, InputError, "no example of reports"),
+        ({"height": 2}, SchemaError, "height: unknown column"),
+        ({"bank_risk_class": 9}, SchemaError, "above 5"),
+        ({"report_id": ["a", "a"]}, SchemaError, "repeated key"),
+    ],
+)
+def test_example__is_valid_or_refused(columns, error, message):
+    with pytest.raises(error, match=message):
+        tables.REPORTS.example(**columns)

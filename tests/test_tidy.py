@@ -28,7 +28,7 @@ from xray_analytics.tables import (
 )
 from xray_analytics.tidy import drift
 from xray_analytics.tidy.batch import Received, Tidied, tidy
-from xray_analytics.tidy.drift import Notes
+from xray_analytics.tidy.drift import DriftNotes
 from xray_analytics.tidy.inspection import inspect
 from xray_analytics.tidy.payload import SOURCES, Known, decode
 
@@ -579,7 +579,7 @@ def test_the_quick_way_is_taken_for_plain_reports() -> None:
     assert content.parts.entries.n == 2
     assert content.parts.rows.keys() == {"statement_summaries", "bank_flag_criteria", "movement_metrics"}
     assert content.content_sha256 == hashlib.sha256(msgspec.json.encode(json.loads(body), order="sorted")).hexdigest()
-    assert content.notes == Notes()
+    assert content.notes == DriftNotes()
 
 
 @settings(max_examples=20, deadline=None)

@@ -216,3 +216,10 @@ def test_policy__is_complete_or_refused():
     ):
         with pytest.raises(InputError, match=reason):
             v.parsed_policy(changed, "mine.toml")
+
+
+@pytest.mark.parametrize("odd", ["nan", "inf", "true"])
+def test_policy__a_number_that_is_none_is_refused(odd):
+    text = SHIPPED.read_text().replace("auc_reference = 0.70", f"auc_reference = {odd}")
+    with pytest.raises(InputError, match=r"mine\.toml: auc_reference is"):
+        v.parsed_policy(text, "mine.toml")

@@ -30,6 +30,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "ApiError", "AuthenticationError", "IncompleteBody", "InputError", "NotFoundError", "NotReadyError",
+    "PermissionDenied", "RateLimitError", "RedirectRefused", "ReportError", "SchemaError", "SilentServiceError",
+    "StoreError", "UnavailableError", "UploadError", "WebhookError", "XRayError",
+]  # fmt: skip
+__dir__ = __all__.copy
+
 
 class XRayError(Exception):
     """Root of all errors of this package."""

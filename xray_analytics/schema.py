@@ -20,6 +20,7 @@ from .errors import InputError, SchemaError
 Kind = Literal["id", "text", "date", "instant", "int", "float", "bool", "money", "list<text>", "json", "bytes"]
 Money = Literal["float", "decimal", "cents"]
 
+_SOME_DAY = "2025-01-01"  # of an example
 MONEY = pa.decimal128(18, 4)
 MONEY_UNIT = 10_000  # a money value is an integer count of 1/10,000 of its currency's major unit
 ARROW: dict[str, pa.DataType] = {
@@ -124,6 +125,49 @@ class Table:
         """No rows, all columns, the right types."""
         return self.arrow_schema.empty_table()
 
+    def example(self, **columns: Any) -> pd.DataFrame:
+        """A small valid frame for docstrings and tests: rows by column, typed as the table.
+
+        Parameters
+        ----------
+        **columns
+            A list with one value per row, or one value for all rows; days and instants (UTC) may be text. A required
+            column that is not given gets a plain value: the first word allowed, 0, false, the first instants given.
+            Ids and positions in the key count up. Other columns are null.
+
+        Raises
+        ------
+        InputError
+            The lists are not equally long, or a day is none.
+        SchemaError
+            As in `conform`.
+
+        Examples
+        --------
+        >>> rate, day = Column("rate", "float", "A rate.", lo=0), Column("day", "date", "A day.", required=True)
+        >>> number = Column("company_no", "int", "From 0.", lo=0, required=True)
+        >>> Table("t", "Rates.", (number, day, rate), key=("company_no",)).example(day="2025-03-31", rate=[0.5, None])
+           company_no        day  rate
+        0           0 2025-03-31   0.5
+        1           1 2025-03-31   NaN
+        """
+        n_rows = max((len(values) for values in columns.values() if pd.api.types.is_list_like(values)), default=1)
+        times = {c.name: c.kind for c in self.columns if c.kind in ("date", "instant")}
+        known = [v for name, v in columns.items() if times.get(name) == "instant" and not np.any(pd.isna(v))]
+        moment = known[0] if known else _SOME_DAY
+        made = {
+            c.name: moment if c.kind == "instant" else _plain_values(c, n_rows if c.name in self.key else 0)
+            for c in self.columns
+            if c.required and c.name not in columns
+        }
+        try:
+            frame = pd.DataFrame(made | columns, index=range(n_rows))
+            for name in times.keys() & set(frame.columns):
+                frame[name] = pd.to_datetime(frame[name], utc=times[name] == "instant")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"no example of {self.name} from these columns: {error}; give one value per row") from None
+        return self.to_pandas(self.conform(frame))
+
     def conform(self, frame: Any) -> pa.Table:
         """The frame as an Arrow table of exactly this schema, or all its problems at once.
 
@@ -213,6 +257,17 @@ def money_floats(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
     if values.null_count:
         floats[values.is_null().to_numpy(zero_copy_only=False)] = np.nan
     return floats
+
+
+def _plain_values(column: Column, n_keys: int) -> Any:
+    """A value that is allowed, the same for every row; in a key as many as there are rows, if they can count up."""
+    words = column.choices or column.known
+    if column.kind in ("id", "text", "json") and not words:
+        return [str(no + 1) for no in range(n_keys)] or "1"
+    if n_keys and column.kind == "int" and column.lo == 0:
+        return range(n_keys)
+    others = {"date": _SOME_DAY, "bool": False, "bytes": b"", "list<text>": None}
+    return words[0] if words else others.get(column.kind, column.lo or 0)
 
 
 def _as_arrow(frame: Any) -> pa.Table:

@@ -12,6 +12,16 @@ from typing import Any
 from .errors import InputError
 from .schema import Column, Kind, Table
 
+__all__ = [
+    "ACCOUNTS", "BANK_FLAG_CRITERIA", "BOOKKEEPING_TABLES", "CLASS_LETTERS", "COMPANIES", "CREDIT_DEBIT_PAIRS",
+    "DERIVED_TABLES", "DRIFT", "EXPOSURES", "FINANCIAL_RATIOS", "FINANCIAL_REASONS", "LENDER_TABLES", "LOANS", "MEDIA",
+    "MINIMUM_DATA_SANITY_PCT", "MONTHLY_SUMMARIES", "MOVEMENT_METRICS", "OTHER_FACTS", "OUTCOMES", "PRODUCTS",
+    "QUARANTINE", "RAW", "REPORTS", "REPORT_TABLES", "REQUESTS", "REQUEST_NOTES", "REQUEST_TABLES", "RISK_CLASSES",
+    "RUNS", "SCHEMA_VERSION", "SEVERITIES", "STATEMENT_SUMMARIES", "TABLES", "TRANSACTIONS", "TRANSACTION_ALIASES",
+    "table", "to_markdown",
+]  # fmt: skip
+__dir__ = __all__.copy
+
 SCHEMA_VERSION = 1
 
 PRODUCTS = ("bank", "financial", "doc", "esg", "manager", "other")

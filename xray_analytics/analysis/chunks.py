@@ -7,7 +7,7 @@ ranges are changes no result: a test compares them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -25,34 +25,33 @@ ROWS_AT_ONCE = 1_000_000  # transactions that a kernel has in pandas at a time, 
 
 
 def by_company(
-    kernel: Callable[[Frame], pd.DataFrame], transactions: Frame, reports: Frame, table: Table, as_of: AsOf | None
+    kernel: Callable[[Frame], pd.DataFrame], transactions: Frame, reports: Frame, as_of: AsOf | None
 ) -> pd.DataFrame:
     """What a kernel finds about the companies of `reports`, fed with some of these reports at a time.
 
-    The kernel gives rows of `table` sorted by company, with ``used`` and ``excluded`` in their base. Transactions and
+    The kernel gives rows sorted by company, with ``used`` and ``excluded`` in their base. Transactions and
     reports that live in two engines are done at once: neither could be cut by the other.
     """
-    found = [kernel(part) for part in _company_parts(transactions, reports, as_of)]
-    result, used, excluded = _together(found, table)
+    result = together([kernel(part) for part in _company_parts(transactions, reports, as_of)])
+    base = result.attrs["base"]
     seen = frames.newest_reports(reports, product="bank", as_of=as_of)
-    result.attrs["base"] = frames.base(used, seen, excluded=excluded, as_of=as_of)
+    result.attrs["base"] = frames.base(base["used"], seen, excluded=base["excluded"], as_of=as_of)
     return result
 
 
-def by_report(kernel: Callable[..., pd.DataFrame], table: Table, *given: tuple[Frame, Table] | None) -> pd.DataFrame:
+def by_report(kernel: Callable[..., pd.DataFrame], *given: tuple[Frame, Table] | None) -> pd.DataFrame:
     """What a kernel finds about reports, fed with some of them at a time.
 
-    The kernel takes the frames in the order given, the transactions first, and gives rows of `table` sorted by report,
+    The kernel takes the frames in the order given, the transactions first, and gives rows sorted by report,
     with their base. A frame that is None is passed on as None.
     """
     lazies = [None if pair is None else frames.lazy(*pair, ("report_id",)) for pair in given]
     cuts = parts(lazies[0], "report_id", ROWS_AT_ONCE)
     if len(cuts) == 1:
         return kernel(*(None if pair is None else pair[0] for pair in given))
-    found = [kernel(*(lazy if lazy is None else within(lazy, "report_id", part) for lazy in lazies)) for part in cuts]
-    result, used, excluded = _together(found, table)
-    result.attrs["base"] = found[0].attrs["base"] | {"used": used, "excluded": excluded}
-    return result
+    return together(
+        [kernel(*(lazy if lazy is None else within(lazy, "report_id", part) for lazy in lazies)) for part in cuts]
+    )
 
 
 def parts(rows: Any, key: str, n_rows: int) -> list[Part]:
@@ -83,12 +82,28 @@ def _company_parts(transactions: Frame, reports: Frame, as_of: AsOf | None) -> l
     return [within(everything, "company_id", part) for part in cuts] if len(cuts) > 1 else [reports]
 
 
-def _together(found: Sequence[pd.DataFrame], table: Table) -> tuple[pd.DataFrame, int, dict[str, int]]:
-    """The rows one below the other, and the sums of what they rest on."""
+def of_companies(reports: pd.DataFrame, n_companies: int) -> Iterator[pd.DataFrame]:
+    """The reports of so many companies at a time, those without one first; at least one piece, which may be empty."""
+    named = nw.from_native(reports.assign(company_id=reports["company_id"].fillna("")))
+    companies = named.lazy().select("company_id").unique()
+    for part in parts(companies, "company_id", n_companies):
+        yield reports.loc[within(named, "company_id", part).to_native().index]
+
+
+def together(found: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all parts one below the other, and the sums of what they rest on."""
+    if len(found) == 1:
+        return found[0]
     bases = [rows.attrs["base"] for rows in found]
-    plain = [pd.DataFrame(rows) for rows in found if len(rows)] or [pd.DataFrame(found[0])]
-    for rows in plain:
+    filled = [pd.DataFrame(rows) for rows in found if len(rows)] or [pd.DataFrame(found[0])]
+    for rows in filled:
         rows.attrs = {}
-    excluded = {reason: sum(base["excluded"][reason] for base in bases) for reason in bases[0]["excluded"]}
-    result = frames.typed(pd.concat(plain, ignore_index=True), table)
-    return result, sum(base["used"] for base in bases), excluded
+    reasons = dict.fromkeys(reason for base in bases for reason in base["excluded"])
+    result = pd.concat(filled, ignore_index=True)
+    result.attrs["base"] = bases[0] | {
+        "used": sum(base["used"] for base in bases),
+        "excluded": {reason: sum(base["excluded"].get(reason, 0) for base in bases) for reason in reasons},
+        "backfilled": None if bases[0].get("backfilled") is None else sum(base["backfilled"] for base in bases),
+        "as_of": max((base["as_of"] for base in bases if base.get("as_of")), default=None),
+    }
+    return result

@@ -106,6 +106,8 @@ def _fits(column: Column, dtype: Any) -> bool:
         return True
     if column.kind in ("id", "text", "json"):
         return dtype in (nw.String, nw.Categorical)
+    if column.kind == "list<text>":
+        return dtype in (nw.List, nw.String)  # pandas calls nothing but nulls a text
     if column.kind in ("date", "instant"):
         zone = getattr(dtype, "time_zone", None)
         return dtype in (nw.Date, nw.Datetime) and (zone is not None) == (column.kind == "instant")

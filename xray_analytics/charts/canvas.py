@@ -55,9 +55,10 @@ _ENTRIES_EXCLUDED = ("cashflow.counterparty_concentration", "cashflow.daily_bala
 _DRAWN = ("by", "column", "freq", "weight", "start", "end")  # seen in the chart itself
 
 Floats = npt.NDArray[np.float64]
+Layer = tuple[str, str, Floats]  # label, colour, one length per bar
 
 
-class Chart(Axes):
+class ChartAxes(Axes):
     """Axes that a notebook shows as their picture when they end a cell, without pyplot and its state."""
 
     def _repr_png_(self) -> bytes:
@@ -70,7 +71,7 @@ class Chart(Axes):
 def blank_axes(width: float = 9.0, height: float = 5.0) -> Axes:
     """Empty axes in the house style on a figure of their own; width and height in inches (100 pixels each)."""
     with _house_style():
-        return Figure(figsize=(width, height)).add_subplot(axes_class=Chart)
+        return Figure(figsize=(width, height)).add_subplot(axes_class=ChartAxes)
 
 
 def base_line(frame: pd.DataFrame, counted: str = "companies", *, excluded: bool = True) -> str:
@@ -213,6 +214,26 @@ def percent_axis(axes: Axes, label: str) -> None:
     """An upright axis of ratios, shown as per cent."""
     axes.set_ylabel(label)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def stack_rows(axes: Axes, names: list[str], layers: list[Layer], counts: list[Floats]) -> None:
+    """A lying bar per name, made of shares one after the other, with their counts written in."""
+    left, at = np.zeros(len(names)), np.arange(len(names))
+    for (label, color, share), n in zip(layers, counts, strict=True):
+        bars = axes.barh(at, share, 0.72, left, label=label, color=color, edgecolor="white", linewidth=0.6)
+        notes = [count(x) if s > 0.04 else "" for x, s in zip(n, share, strict=True)]
+        axes.bar_label(bars, notes, label_type="center", fontsize=8, color=ink_on(color))
+        left += np.nan_to_num(share)
+    for y in at[left == 0]:
+        axes.annotate(
+            f"no shares of fewer than {FEWEST_FOR_SHARES} companies", (0.01, y), va="center", fontsize=8, color=MUTED
+        )
+    axes.set_yticks(at, names)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    legend(axes)
 
 
 def month_no(dates: pd.Series) -> Floats:

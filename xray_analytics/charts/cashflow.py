@@ -1,4 +1,4 @@
-"""Charts of money over days, and of what a figure owes to poor data."""
+"""Charts of money over days and months."""
 
 from __future__ import annotations
 
@@ -8,7 +8,47 @@ from matplotlib.axes import Axes
 
 from ..errors import InputError
 from . import canvas
-from .canvas import BLUE, MUTED, WINE, count, floats
+from .canvas import BLUE, INK, MUTED, SAND, WINE, count, floats
+
+
+def plot_portfolio_months(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Credits above zero, debits below, net flow as a line: one month of `cashflow.portfolio_months` a bar.
+
+    Money in major units; ``attrs["currency"]`` names it (EUR when absent: the service names none). Other parameters and
+    errors as in `plot_class_distribution`.
+    """
+    needed = ("month", "total_credit", "total_debit", "net_flow")
+    title = title or "Credits, debits and net flow by month"
+    with canvas.drawing(frame, "cashflow.portfolio_months", needed, ax, title) as axes:
+        frame = frame.sort_values("month")
+        at, credit, debit, net = canvas.month_no(frame["month"]), *(floats(frame[c]) for c in needed[1:])
+        scale, unit = canvas.money_scale(np.concatenate([credit, debit]))
+        axes.bar(at, credit / scale, 0.72, color=BLUE, label="credits")
+        axes.bar(at, -debit / scale, 0.72, color=SAND, label="debits")
+        axes.plot(*canvas.with_gaps(at, net / scale), color=INK, marker="o", label="net flow")
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+        axes.set_ylabel(f"{frame.attrs.get('currency', 'EUR')}{unit} per month")
+        canvas.month_axis(axes, at, "month")
+        canvas.legend(axes)
+    return axes
+
+
+def plot_negative_days(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Share of covered days that ended below zero, by month of `cashflow.portfolio_months`.
+
+    An authorised overdraft is not known to the service: a negative day is no incident. Other parameters and errors as
+    in `plot_class_distribution`.
+    """
+    needed = ("month", "negative_day_share_ratio")
+    with canvas.drawing(frame, "cashflow.portfolio_months", needed, ax, title or "Days below zero by month") as axes:
+        frame = frame.sort_values("month")
+        at = canvas.month_no(frame["month"])
+        axes.plot(*canvas.with_gaps(at, floats(frame["negative_day_share_ratio"])), color=WINE, marker="o")
+        axes.margins(y=0.1)
+        axes.set_ylim(bottom=0)
+        canvas.month_axis(axes, at, "month")
+        canvas.percent_axis(axes, "share of covered days")
+    return axes
 
 
 def plot_daily_balances(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
@@ -55,49 +95,4 @@ def plot_daily_balances(frame: pd.DataFrame, *, ax: Axes | None = None, title: s
         axes.yaxis.set_major_formatter(lambda value, _: count(value))
         if len(accounts) > 1:
             canvas.legend(axes)
-    return axes
-
-
-def plot_sensitivity(
-    frame: pd.DataFrame,
-    *,
-    label: str = "figure",
-    share: bool = False,
-    ax: Axes | None = None,
-    title: str | None = None,
-) -> Axes:
-    """A figure over data-sanity cut-offs, with the number of reports behind each point.
-
-    Parameters
-    ----------
-    frame
-        Result of `quality.sensitivity`: ``threshold_pct``, ``value``, ``n_reports``.
-    label
-        What the figure is, on the upright axis.
-    share
-        The figure is a share (0–1): shown as per cent, from zero.
-    ax, title
-        As in `plot_daily_balances`.
-
-    Raises
-    ------
-    InputError
-        The frame has no rows, or a column is missing.
-    """
-    needed = ("threshold_pct", "value", "n_reports")
-    title = title or "The same figure over better and better data"
-    with canvas.drawing(frame, "quality.sensitivity", needed, ax, title) as axes:
-        at, value = floats(frame["threshold_pct"]), floats(frame["value"])
-        axes.plot(at, value, marker="o", color=BLUE)
-        for x, y, n in zip(at, value, floats(frame["n_reports"]), strict=True):
-            if not np.isnan(y):
-                axes.annotate(
-                    count(n), (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=8.5, color=MUTED
-                )
-        axes.margins(y=0.2)
-        axes.set_xlabel("least data sanity of the reports counted (%)\nnumber of reports at the points")
-        axes.set_ylabel(label)
-        if share:
-            canvas.percent_axis(axes, label)
-            axes.set_ylim(bottom=0)
     return axes

@@ -26,7 +26,7 @@ from .canvas import (
     floats,
     ink_on,
     words,
-)  # fmt: skip
+)
 
 _HEAT = colors.LinearSegmentedColormap.from_list("heat", ["#f4f7f9", *(CLASS_COLORS[c] for c in (1, 2, 3, 4, 5))])
 _STOCKS = ("stock_start", "stock_end")

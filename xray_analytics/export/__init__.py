@@ -11,3 +11,4 @@ from .checking import check_backtest
 from .pseudonyms import default_key_file
 
 __all__ = ["Backtest", "check_backtest", "default_key_file", "make_backtest", "write_backtest"]
+__dir__ = __all__.copy

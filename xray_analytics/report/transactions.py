@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..analysis import cashflow, quality
+from ..analysis.chunks import of_companies, together
 from .snapshot import of_reports
 
 if TYPE_CHECKING:
@@ -72,27 +73,8 @@ def _pieces(
 ) -> Iterator[dict[str, pd.DataFrame]]:
     """The tables of some companies at a time, every company whole; at least one piece, which may be empty."""
     reports = frames["reports"][frames["reports"]["product"] == "bank"]
-    number, companies = pd.factorize(reports["company_id"].fillna(""), sort=True)
-    for first in range(0, max(len(companies), 1), COMPANIES_AT_ONCE):
-        piece = reports[(number >= first) & (number < first + COMPANIES_AT_ONCE)]
+    for piece in of_companies(reports, COMPANIES_AT_ONCE):
         ids = piece["report_id"]
         of_them = {name: frames[name][frames[name]["report_id"].isin(ids)] for name in names}
         transactions = snapshot.read("transactions", columns=TRANSACTIONS, where=of_reports(ids))
         yield of_them | {"reports": piece, "transactions": transactions}
-
-
-def together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all parts, and their bases added up."""
-    if len(parts) == 1:
-        return parts[0]
-    bases = [part.attrs["base"] for part in parts]
-    filled = [part for part in parts if len(part)] or parts[:1]
-    result = pd.concat([part.set_axis(part.columns, axis=1) for part in filled], ignore_index=True)
-    reasons = dict.fromkeys(reason for base in bases for reason in base["excluded"])
-    result.attrs["base"] = bases[0] | {
-        "used": sum(base["used"] for base in bases),
-        "excluded": {reason: sum(base["excluded"].get(reason, 0) for base in bases) for reason in reasons},
-        "backfilled": None if bases[0]["backfilled"] is None else sum(base["backfilled"] for base in bases),
-        "as_of": max((base["as_of"] for base in bases if base["as_of"]), default=None),
-    }
-    return result

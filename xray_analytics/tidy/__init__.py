@@ -1,7 +1,7 @@
 """From bytes to tidy tables: pure, batch-wise, and strict; no network, no files, no clock.
 
-Downwards: `drift` (what differs from the documentation), `decode` (bytes to a checked tree), `members` (members to
-columns), `entries` (transactions), `accounts`, `months`, `ledgers` (the months of a batch), `product` (what one report
-becomes), `bank`, `financial`, `others`, `requests`, `quick` (a documented bank report at once), `objects` (one
-payload), `columns` (rows to Arrow), `batch` (the way in), `inspection`.
+Downwards: `drift` (what differs from the documentation), `decode` (bytes to a checked tree), `fields` (members to
+columns), `transactions`, `accounts`, `months`, `month_batch` (the months of a batch), `rows` (what one report becomes),
+`bank`, `financial`, `other`, `requests`, `fast` (a documented bank report at once), `payload` (one report or request),
+`arrow_tables` (rows to Arrow), `batch` (the way in), `inspection`.
 """

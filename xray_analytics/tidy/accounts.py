@@ -1,4 +1,4 @@
-"""Which account each statement and each transaction of a report belongs to, by evidence and never by guess."""
+"""Accounts: which account each statement and each transaction belongs to, by evidence and never by guess."""
 
 from __future__ import annotations
 

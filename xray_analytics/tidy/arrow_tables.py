@@ -1,4 +1,4 @@
-"""Rows of many reports and requests to Arrow tables of exactly their declared schemas."""
+"""Arrow tables: the rows of many reports and requests in exactly their declared schemas."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import numpy as np
 from ..tables import BANK_FLAG_CRITERIA, MINIMUM_DATA_SANITY_PCT, MOVEMENT_METRICS, REPORTS, STATEMENT_SUMMARIES
 from .accounts import Statement, tell_apart
 from .decode import Json, refuse, to_json
-from .drift import Notes, type_name
-from .fields import MONEY_LIMIT, Place, fields_of, read_members, to_mixed
+from .drift import DriftNotes, type_name
+from .fields import MONEY_LIMIT, PayloadPlace, fields_of, read_members, to_mixed
 from .months import LONGEST_STATEMENT_DAYS
 from .rows import Parts, Product, Row
 from .transactions import NAMED, Aliases, Entries, read_entries
@@ -26,7 +26,7 @@ CRITERION = fields_of(BANK_FLAG_CRITERIA.columns[3:], lenient=("criteria",))
 METRIC = fields_of(MOVEMENT_METRICS.columns[3:])
 
 
-def read_bank(raw: dict[str, Json], aliases: Aliases, notes: Notes, parts: Parts | None = None) -> Product:
+def read_bank(raw: dict[str, Json], aliases: Aliases, notes: DriftNotes, parts: Parts | None = None) -> Product:
     """All rows of a Bank X-Ray report but its months.
 
     `parts` are those that are read already. No class, or class 0, is *unrated*; a class given although the data
@@ -39,7 +39,7 @@ def read_bank(raw: dict[str, Json], aliases: Aliases, notes: Notes, parts: Parts
     values = {name: value for name, value in raw.items() if name not in PARTS}
     if type(values.get("riskClass")) in (int, float) and values["riskClass"] == 0:
         values["riskClass"] = None
-    (risk_class, score), extra = read_members(values, _RAW, Place("raw"), notes)
+    (risk_class, score), extra = read_members(values, _RAW, PayloadPlace("raw"), notes)
     product = Product(extra=extra)
     entries = product.entries = _entries_of(raw, parts, aliases, notes)
     color, sanity = _read_flag(raw.get("bankFlag"), rows.get("bank_flag_criteria"), product, notes)
@@ -60,7 +60,7 @@ def read_bank(raw: dict[str, Json], aliases: Aliases, notes: Notes, parts: Parts
     return product
 
 
-def _entries_of(raw: dict[str, Json], parts: Parts | None, aliases: Aliases, notes: Notes) -> Entries | None:
+def _entries_of(raw: dict[str, Json], parts: Parts | None, aliases: Aliases, notes: DriftNotes) -> Entries | None:
     if parts is not None:
         return parts.entries
     items = raw.get("allTransactions")
@@ -68,11 +68,11 @@ def _entries_of(raw: dict[str, Json], parts: Parts | None, aliases: Aliases, not
 
 
 def _read_flag(
-    flag: Json, criteria: list[Row] | None, product: Product, notes: Notes
+    flag: Json, criteria: list[Row] | None, product: Product, notes: DriftNotes
 ) -> tuple[str | None, float | None]:
     if flag is None:
         return None, None
-    place = Place("raw.bankFlag")
+    place = PayloadPlace("raw.bankFlag")
     if type(flag) is dict and "reasons" not in flag:
         notes.add(place.general("reasons"), "missing_member")
     values = {name: value for name, value in flag.items() if name != "reasons"} if type(flag) is dict else flag
@@ -86,8 +86,8 @@ def _read_flag(
     return color, sanity
 
 
-def _read_criterion(no: int, reason: Json, notes: Notes) -> Row:
-    row, extra = read_members(reason, CRITERION, Place("raw.bankFlag.reasons[]", no), notes)
+def _read_criterion(no: int, reason: Json, notes: DriftNotes) -> Row:
+    row, extra = read_members(reason, CRITERION, PayloadPlace("raw.bankFlag.reasons[]", no), notes)
     return criterion_row(no, row, extra)
 
 
@@ -99,19 +99,19 @@ def criterion_row(no: int, row: Sequence[Any], extra: Mapping[str, Json]) -> Row
     return no, criterion, *to_mixed(value), quantile, sentiment, popovers, to_json(extra) if extra else None
 
 
-def _read_metrics(metrics: Json, notes: Notes) -> list[Row]:
+def _read_metrics(metrics: Json, notes: DriftNotes) -> list[Row]:
     rows: list[Row] = []
     for name, metric in as_object(metrics, "raw.movementReport").items():
         if type(metric) is not dict:
             notes.add("raw.movementReport.*", "unknown_value", metric)
             metric_row, extra = [None, None], {"value": metric}
         else:
-            metric_row, extra = read_members(metric, METRIC, Place("raw.movementReport.*", name), notes)
+            metric_row, extra = read_members(metric, METRIC, PayloadPlace("raw.movementReport.*", name), notes)
         rows.append((name, *metric_row, to_json(extra) if extra else None))
     return rows
 
 
-def _read_statements(summary: Json, rows: list[Row] | None, product: Product, notes: Notes) -> None:
+def _read_statements(summary: Json, rows: list[Row] | None, product: Product, notes: DriftNotes) -> None:
     """Statements, accounts, and what both say of the report."""
     if rows is None:
         items = array(summary, "raw.summary")
@@ -137,8 +137,8 @@ def _read_statements(summary: Json, rows: list[Row] | None, product: Product, no
     }
 
 
-def _read_statement(no: int, item: Json, notes: Notes) -> Statement:
-    row, extra = read_members(item, STATEMENT, Place("raw.summary[]", no), notes)
+def _read_statement(no: int, item: Json, notes: DriftNotes) -> Statement:
+    row, extra = read_members(item, STATEMENT, PayloadPlace("raw.summary[]", no), notes)
     return _statement(no, (*row, to_json(extra) if extra else None))
 
 
@@ -147,7 +147,7 @@ def _statement(no: int, row: Row) -> Statement:
     if statement.start_date and statement.end_date:
         n_days = (statement.end_date - statement.start_date).days
         if n_days > LONGEST_STATEMENT_DAYS:
-            path = Place("raw.summary[]", no).exact("endDate")
+            path = PayloadPlace("raw.summary[]", no).exact("endDate")
             refuse("bad_date", path, "expected a statement of at most ten years, found a longer one")
     return statement
 

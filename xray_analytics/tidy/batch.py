@@ -1,4 +1,4 @@
-"""A batch of payloads to tables: one call, every table, one outcome for each payload.
+"""Batches of payloads to tables: one call, every table, one outcome for each payload.
 
 A payload that is not as documented becomes a row of `quarantine` and none elsewhere; its neighbours do not notice.
 The tables of two batches, one after the other, are those of both in one call, but for `drift`, which `drift.merge`
@@ -22,7 +22,7 @@ from ..errors import ReportError
 from ..tables import QUARANTINE, RAW, TRANSACTION_ALIASES
 from . import drift
 from .arrow_tables import Published, report_tables, request_tables, table_of
-from .drift import Notes
+from .drift import DriftNotes
 from .payload import SOURCES, Kind, Known, Read, decode, object_id_of, understand
 from .transactions import Aliases
 
@@ -140,7 +140,7 @@ class _Batch:
     published: list[Published] = field(default_factory=list)
     raw: list[tuple[Any, ...]] = field(default_factory=list)
     refused: list[tuple[Any, ...]] = field(default_factory=list)
-    noticed: list[tuple[str, str, Notes]] = field(default_factory=list)
+    noticed: list[tuple[str, str, DriftNotes]] = field(default_factory=list)
 
     def take(self, one: Received) -> None:
         """Read one payload and keep what became of it."""

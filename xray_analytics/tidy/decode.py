@@ -1,4 +1,4 @@
-"""Bytes to a checked tree: strict about what JSON forbids and about what two decoders would read differently.
+"""JSON decoding: bytes to a checked tree, strict about what JSON forbids or two decoders would read differently.
 
 Everything refused is a `ReportError` with a stable code and the JSON path; messages never quote content.
 """
@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from ..errors import ReportError
-from .drift import Notes
+from .drift import DriftNotes
 
 Json = Any
 MAX_DEPTH = 64
@@ -35,7 +35,7 @@ def refuse(code: str, path: str, problem: str) -> Never:
     raise ReportError(f"{where}: {problem}{KEPT}", code=code, json_path=where)
 
 
-def parse(body: bytes, *, exact: bool = False, notes: Notes | None = None) -> Json:
+def parse(body: bytes, *, exact: bool = False, notes: DriftNotes | None = None) -> Json:
     """The tree of a JSON text, or a `ReportError`.
 
     Members given twice, NaN and Infinity, numbers out of range, more than 64 levels, invalid UTF-8 and anything
@@ -50,7 +50,7 @@ def parse(body: bytes, *, exact: bool = False, notes: Notes | None = None) -> Js
                 return tree
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # the exact parser below names what is wrong, or finds half a surrogate pair
-    return _parse_exactly(body, Decimal if exact else float, notes or Notes())
+    return _parse_exactly(body, Decimal if exact else float, notes or DriftNotes())
 
 
 def content_sha256(tree: Json) -> str:
@@ -111,7 +111,7 @@ class _Refused:
     problem: str
 
 
-def _parse_exactly(body: bytes, real: Callable[[str], Any], notes: Notes) -> Json:
+def _parse_exactly(body: bytes, real: Callable[[str], Any], notes: DriftNotes) -> Json:
     try:
         tree = json.loads(
             body.decode("utf-8"),
@@ -149,7 +149,7 @@ def _integer(text: str) -> Any:
     return int(text)
 
 
-def _checked(value: Any, path: str, notes: Notes, depth: int = 1) -> Any:
+def _checked(value: Any, path: str, notes: DriftNotes, depth: int = 1) -> Any:
     """The tree without half surrogates; raises at the first refused value, now with its path."""
     if isinstance(value, _Refused):
         refuse(value.code, path.removeprefix("."), value.problem)
@@ -165,7 +165,7 @@ def _checked(value: Any, path: str, notes: Notes, depth: int = 1) -> Any:
     return _text(value, path, notes) if isinstance(value, str) else value
 
 
-def _text(value: str, path: str, notes: Notes) -> str:
+def _text(value: str, path: str, notes: DriftNotes) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What differs from the documentation, counted and never quoted: unknown members, unknown words, odd amounts."""
+"""Schema drift: what differs from the documentation, counted and never quoted: unknown members, words, odd amounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Note = tuple[str, str, str | None]  # JSON path with [] and * for positions and 
 
 
 @dataclass
-class Notes:
+class DriftNotes:
     """What was noticed in one report: each thing once, however often it occurs."""
 
     seen: set[Note] = field(default_factory=set)
@@ -53,7 +53,7 @@ def _masked(character: str) -> str:
     return character if character in " _-./:" else "?"
 
 
-def count(noticed: list[tuple[str, str, Notes]]) -> pa.Table:
+def count(noticed: list[tuple[str, str, DriftNotes]]) -> pa.Table:
     """The notes of several reports as rows of `drift`, without a commit.
 
     `noticed` holds the source, the id and the notes of each report, in the order in which they came.

@@ -1,7 +1,7 @@
-"""A bank report decoded in C: its parts as documented, its transactions all like the first of them.
+"""Fast decoding of a bank report, in C: its parts as documented, its transactions all like the first of them.
 
-What is not so is left to the reference way (`decode`, `entries`, `bank`), which gives the same tables; a property test
-holds the two together.
+What is not so is left to the reference way (`decode`, `transactions`, `bank`), which gives the same tables; a
+property test holds the two together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..schema import ARROW, MONEY_UNIT
 from ..tables import TRANSACTIONS
 from .bank import CRITERION, METRIC, STATEMENT, criterion_row
 from .decode import Json, count_members, written_members
-from .drift import Notes
+from .drift import DriftNotes
 from .fields import (
     EXACT_BELOW,
     Field,
@@ -59,7 +59,7 @@ class Quick:
     report: dict[str, Json]
     parts: Parts
     content_sha256: str
-    notes: Notes
+    notes: DriftNotes
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _decode(body: bytes, shape: Shape) -> Quick | None:
     top = _decoder(shape).decode(body)
     report = _members_of(top.m0, shape.report)
     report["raw"] = raw = _members_of(report["raw"], shape.raw)
-    entries, notes = raw.pop(_ENTRIES), Notes()
+    entries, notes = raw.pop(_ENTRIES), DriftNotes()
     rows, n_members = _read_parts(raw, notes) if shape.documented else ({}, 0)
     n_members += 2 + count_members(report, depth=2) + len(entries) * len(shape.entry)
     if n_members != written_members(body):
@@ -183,7 +183,7 @@ def _members_of(struct: Any, names: Iterable[str]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ parts
 
 
-def _read_parts(raw: dict[str, Any], notes: Notes) -> tuple[dict[str, list[Row]], int]:
+def _read_parts(raw: dict[str, Any], notes: DriftNotes) -> tuple[dict[str, list[Row]], int]:
     """The rows of the parts by table, and how many members they hold beside those that `count_members` sees."""
     if raw.get("bankFlag") is not None:
         raw["bankFlag"] = _members_of(raw["bankFlag"], _FLAG)
@@ -200,7 +200,7 @@ def _read_parts(raw: dict[str, Any], notes: Notes) -> tuple[dict[str, list[Row]]
     return rows, n + n_criteria + n_values
 
 
-def _rows(items: Collection[Any], fields: Mapping[str, Field], path: str, notes: Notes) -> tuple[list[Row], int]:
+def _rows(items: Collection[Any], fields: Mapping[str, Field], path: str, notes: DriftNotes) -> tuple[list[Row], int]:
     """As `read_members` for each item, and how many members they hold; raises where that would refuse one."""
     columns: list[Any] = [()] * len(fields)
     n_absent = 0
@@ -215,7 +215,7 @@ def _rows(items: Collection[Any], fields: Mapping[str, Field], path: str, notes:
     return list(zip(*columns, strict=True)), len(items) * len(fields) - n_absent
 
 
-def _column(values: tuple[Any, ...], field: Field, path: str, notes: Notes) -> Sequence[Any]:
+def _column(values: tuple[Any, ...], field: Field, path: str, notes: DriftNotes) -> Sequence[Any]:
     column = field.column
     if column.kind == "money":
         return [None if value is None else _units(value, path, notes) for value in values]
@@ -232,7 +232,7 @@ def _column(values: tuple[Any, ...], field: Field, path: str, notes: Notes) -> S
     return values
 
 
-def _units(value: float, path: str, notes: Notes) -> int:
+def _units(value: float, path: str, notes: DriftNotes) -> int:
     units = to_units(value)
     if units % (MONEY_UNIT // 100) or units / MONEY_UNIT != value:
         note_money(value, units, path, notes)
@@ -245,7 +245,7 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {"id": to_id, "float": to_float}
 # ------------------------------------------------------------------------------------------------ transactions
 
 
-def _columns(rows: Sequence[Any], entry: _Entry, notes: Notes) -> Entries:
+def _columns(rows: Sequence[Any], entry: _Entry, notes: DriftNotes) -> Entries:
     """Converted while the values are still in the processor's cache."""
     n = len(rows)
     entries = Entries(n, named=dict.fromkeys(NAMED, (None,) * n))
@@ -267,7 +267,7 @@ def _columns(rows: Sequence[Any], entry: _Entry, notes: Notes) -> Entries:
     return entries
 
 
-def _money(values: Sequence[float | None], path: str, notes: Notes) -> tuple[np.ndarray, np.ndarray]:
+def _money(values: Sequence[float | None], path: str, notes: DriftNotes) -> tuple[np.ndarray, np.ndarray]:
     """As `to_units`, for a column at once; raises where an amount needs exact numbers."""
     numbers = np.array(values, np.float64)
     known = ~np.isnan(numbers)  # absent amounts became NaN, which no payload can hold

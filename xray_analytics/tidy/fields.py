@@ -1,4 +1,4 @@
-"""The members of an object to the columns of a row, each strictly as its column's kind.
+"""Field parsing: the members of an object to the columns of a row, each strictly as its column's kind.
 
 Nothing is guessed: no text becomes a number, no number a text, no day is read in two ways. Two coercions only: a whole
 number where an identifier is expected becomes its digits, and 9.0 is the whole number 9.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..schema import MONEY_UNIT, Column
 from .decode import Json, refuse
-from .drift import Notes, type_name
+from .drift import DriftNotes, type_name
 
 EXACT_BELOW = 10.0**11  # below it, rounding a float64 to four decimals gives back every literal of four decimals
 MONEY_LIMIT = 10**18  # decimal(18, 4) in units of 1/10,000
@@ -37,7 +37,7 @@ class Unexpected(Exception):
         self.code, self.expected = code, expected
 
 
-class Place(NamedTuple):
+class PayloadPlace(NamedTuple):
     """Where an object stands: a path with ``[]`` or ``*`` for its position, and that position."""
 
     pattern: str
@@ -102,7 +102,7 @@ _PLAIN: Mapping[str, tuple[type, ...]] = {"text": (str,), "float": (float,)}
 
 
 def read_members(
-    value: Json, fields: Mapping[str, Field], place: Place, notes: Notes
+    value: Json, fields: Mapping[str, Field], place: PayloadPlace, notes: DriftNotes
 ) -> tuple[list[Any], dict[str, Json]]:
     """The values of an object's fields, in their order, and the members that no field takes.
 
@@ -132,7 +132,7 @@ def read_members(
 LEFT: Any = object()  # what `read_value` answers where a lenient field leaves a value to `extra`
 
 
-def read_value(value: Json, field: Field, place: Place, name: str, notes: Notes) -> Any:
+def read_value(value: Json, field: Field, place: PayloadPlace, name: str, notes: DriftNotes) -> Any:
     """One value as its column's kind; money as whole units of 1/10,000."""
     column = field.column
     try:
@@ -150,7 +150,7 @@ def read_value(value: Json, field: Field, place: Place, name: str, notes: Notes)
     return converted
 
 
-def note_money(sent: Json, units: int, path: str, notes: Notes) -> None:
+def note_money(sent: Json, units: int, path: str, notes: DriftNotes) -> None:
     """Note an amount of more than four decimals, and one that is not a whole cent."""
     if (units / MONEY_UNIT != float(sent)) if abs(sent) < EXACT_BELOW else (Decimal(units) / MONEY_UNIT != sent):
         notes.add(path, "rounded")

@@ -7,8 +7,8 @@ from typing import Any
 from ..tables import FINANCIAL_RATIOS, FINANCIAL_REASONS, REPORTS
 from .bank import array, as_object
 from .decode import Json, to_json
-from .drift import Notes
-from .fields import Mixed, Place, fields_of, read_members, read_mixed, to_mixed
+from .drift import DriftNotes
+from .fields import Mixed, PayloadPlace, fields_of, read_members, read_mixed, to_mixed
 from .rows import Product, Row
 
 PARTS = ("criterias", "reasons")
@@ -19,7 +19,7 @@ _RATIO = fields_of(FINANCIAL_RATIOS.columns[3:])
 _REASON = fields_of(c for c in FINANCIAL_REASONS.columns if c.name in ("type_code", "sentiment", "weight"))
 
 
-def read_financial(raw: dict[str, Json], notes: Notes) -> Product:
+def read_financial(raw: dict[str, Json], notes: DriftNotes) -> Product:
     """All rows of a Financial X-Ray report; no class, or class 0, is *unrated*."""
     for part in PARTS:
         if part not in raw:
@@ -27,7 +27,7 @@ def read_financial(raw: dict[str, Json], notes: Notes) -> Product:
     values = {name: value for name, value in raw.items() if name not in PARTS}
     if type(values.get("riskClass")) in (int, float) and values["riskClass"] == 0:
         values["riskClass"] = None
-    (risk_class, probability), extra = read_members(values, _RAW, Place("raw"), notes)
+    (risk_class, probability), extra = read_members(values, _RAW, PayloadPlace("raw"), notes)
     criterias = as_object(raw.get("criterias"), "raw.criterias")
     reasons = array(raw.get("reasons"), "raw.reasons")
     return Product(
@@ -44,19 +44,19 @@ def read_financial(raw: dict[str, Json], notes: Notes) -> Product:
     )
 
 
-def _read_ratio(name: str, item: Json, notes: Notes) -> Row:
+def _read_ratio(name: str, item: Json, notes: DriftNotes) -> Row:
     if type(item) is not dict:
         notes.add("raw.criterias.*", "unknown_value", item)
         item = {"value": item}
     elif len(item) == 2 and type(item.get("source")) is str and type(item.get("value", item)) in _SCALARS:
         return name, *to_mixed(item["value"]), item["source"], None  # as documented: nothing is left to check
-    (value, origin), extra = read_members(item, _RATIO, Place("raw.criterias.*", name), notes)
+    (value, origin), extra = read_members(item, _RATIO, PayloadPlace("raw.criterias.*", name), notes)
     return name, *to_mixed(value), origin, to_json(extra) if extra else None
 
 
-def _read_reason(no: int, item: Json, notes: Notes) -> list[Row]:
+def _read_reason(no: int, item: Json, notes: DriftNotes) -> list[Row]:
     """One row per criterion inside the reason, one without a criterion where it names none."""
-    place = Place("raw.reasons[]", no)
+    place = PayloadPlace("raw.reasons[]", no)
     values = {name: value for name, value in item.items() if name != "criteria"} if type(item) is dict else item
     (type_code, sentiment, weight), extra = read_members(values, _REASON, place, notes)
     if "criteria" not in item:
@@ -68,7 +68,7 @@ def _read_reason(no: int, item: Json, notes: Notes) -> list[Row]:
     return rows
 
 
-def _criteria(criteria: Json, place: Place, notes: Notes) -> list[tuple[str | None, Mixed, dict[str, Any]]]:
+def _criteria(criteria: Json, place: PayloadPlace, notes: DriftNotes) -> list[tuple[str | None, Mixed, dict[str, Any]]]:
     """Criterion, value, and what is left, of the documented object, of a text as Bank X-Ray sends, or of neither."""
     if criteria is None or criteria == {}:
         return [(None, to_mixed(None), {})]
@@ -80,7 +80,7 @@ def _criteria(criteria: Json, place: Place, notes: Notes) -> list[tuple[str | No
     return [(None, to_mixed(None), {"criteria": criteria})]
 
 
-def _value(name: str, value: Json, place: Place, notes: Notes) -> tuple[Mixed, dict[str, Any]]:
+def _value(name: str, value: Json, place: PayloadPlace, notes: DriftNotes) -> tuple[Mixed, dict[str, Any]]:
     if type(value) in (dict, list):
         notes.add(place.general("criteria.*"), "unknown_value", value)
         return to_mixed(None), {"criteria": {name: value}}

@@ -1,4 +1,4 @@
-"""Which object, request and company a payload names, without reading the rest of it."""
+"""Identifiers: which object, request and company a payload names, without reading the rest of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a payload's transactions the alias map recognises, and the settings that would map the rest."""
+"""Inspection: what of a payload's transactions the alias map recognises, and the settings that would map the rest."""
 
 from __future__ import annotations
 

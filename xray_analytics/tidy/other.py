@@ -1,4 +1,4 @@
-"""Doc, ESG, Manager and unknown reports: every scalar of a payload whose members are not documented."""
+"""Other products, Doc, ESG, Manager and unknown reports: every scalar of a payload whose members are not documented."""
 
 from __future__ import annotations
 

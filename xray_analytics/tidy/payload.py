@@ -1,4 +1,4 @@
-"""One payload to what it says: a report of some product, or a request, checked, with its id, source and times."""
+"""Payload parsing: what one says, a report of some product or a request, checked, with its id, source and times."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..errors import ReportError
 from ..tables import COMPANY_ID, CREATED_AT, REQUEST_ID
 from . import bank
 from .decode import Json, content_sha256, parse, refuse
-from .drift import Notes, type_name
+from .drift import DriftNotes, type_name
 from .fast import decode_quickly
-from .fields import CONVERT, NeedsExactNumbers, Place, Unexpected, fields_of, read_members
+from .fields import CONVERT, NeedsExactNumbers, PayloadPlace, Unexpected, fields_of, read_members
 from .financial import read_financial
 from .other import read_other
 from .requests import read_request
@@ -59,7 +59,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Content:
+class Decoded:
     """A decoded payload: the report or request itself, what stood beside it, and its digest."""
 
     kind: Kind
@@ -67,7 +67,7 @@ class Content:
     item: dict[str, Json]
     beside: dict[str, Json]
     content_sha256: str
-    notes: Notes
+    notes: DriftNotes
     parts: Parts | None = None
 
 
@@ -84,20 +84,20 @@ class Read:
     company_id: str | None
     product_name: str
     product: Product
-    notes: Notes
+    notes: DriftNotes
 
 
-def decode(body: bytes, kind: Kind | None, known: Known) -> Content:
+def decode(body: bytes, kind: Kind | None, known: Known) -> Decoded:
     """The tree of a payload, in the quick way if that is possible."""
     quick = decode_quickly(body, known.aliases, known.members) if kind != "request" else None
     if quick is not None:
-        return Content("report", "report", quick.report, {}, quick.content_sha256, quick.notes, quick.parts)
+        return Decoded("report", "report", quick.report, {}, quick.content_sha256, quick.notes, quick.parts)
     return decode_strictly(body, kind, known)
 
 
-def decode_strictly(body: bytes, kind: Kind | None, known: Known, *, exact: bool = False) -> Content:
+def decode_strictly(body: bytes, kind: Kind | None, known: Known, *, exact: bool = False) -> Decoded:
     """The tree of a payload in the reference way."""
-    notes = Notes()
+    notes = DriftNotes()
     tree = parse(body, exact=exact, notes=notes)
     found, root, item, beside = _unwrap(tree)
     if kind is not None and kind != found:
@@ -105,7 +105,7 @@ def decode_strictly(body: bytes, kind: Kind | None, known: Known, *, exact: bool
     if found == "report":
         known.learn(item)
     # In one envelope, whichever it came in: the same object from a list and by itself is the same content.
-    return Content(found, root, item, beside, content_sha256({**beside, found: item}), notes)
+    return Decoded(found, root, item, beside, content_sha256({**beside, found: item}), notes)
 
 
 def _unwrap(tree: Json) -> tuple[Kind, str, dict[str, Json], dict[str, Json]]:
@@ -129,13 +129,13 @@ def _unwrap(tree: Json) -> tuple[Kind, str, dict[str, Json], dict[str, Json]]:
     refuse("not_a_report", "", "expected a report or a request, found an object that is neither")
 
 
-def object_id_of(content: Content) -> str | None:
+def object_id_of(content: Decoded) -> str | None:
     """The id inside a payload, None where it is none."""
     value = content.item.get("id")
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
-def understand(content: Content, body: bytes, known: Known, expected_id: str | None = None) -> Read:
+def understand(content: Decoded, body: bytes, known: Known, expected_id: str | None = None) -> Read:
     """What a decoded payload says.
 
     Raises
@@ -152,14 +152,14 @@ def understand(content: Content, body: bytes, known: Known, expected_id: str | N
         _raise_rooted(error, content)
 
 
-def _raise_rooted(error: ReportError, content: Content) -> NoReturn:
+def _raise_rooted(error: ReportError, content: Decoded) -> NoReturn:
     root = f"$.{content.root}" if content.root else "$"
     path = (error.json_path or "$").replace("$", root, 1)
     message = str(error).replace("$", root, 1)
     raise ReportError(message, code=error.code, json_path=path, report_id=object_id_of(content)) from None
 
 
-def _read(content: Content, known: Known, expected_id: str | None) -> Read:
+def _read(content: Decoded, known: Known, expected_id: str | None) -> Read:
     item, notes = content.item, content.notes
     object_id = _mandatory(item, "id", "id")
     if not _ID.fullmatch(object_id):
@@ -186,7 +186,7 @@ def _mandatory(item: Mapping[str, Json], name: str, kind: str) -> str:
     return text or ""
 
 
-def _read_report(object_id: str, content: Content, known: Known) -> Read:
+def _read_report(object_id: str, content: Decoded, known: Known) -> Read:
     item, notes = content.item, content.notes
     source = _mandatory(item, "source", "text")
     raw = item.get("raw")
@@ -198,7 +198,7 @@ def _read_report(object_id: str, content: Content, known: Known) -> Read:
         notes.add("source", "unknown_value", source)
     product = _read_product(name, raw, content, known)
     values = {n: v for n, v in item.items() if n not in ("id", "source", "raw", "code")}
-    (request_id, creation, created_at), extra = read_members(values, _ENVELOPE, Place(""), notes)
+    (request_id, creation, created_at), extra = read_members(values, _ENVELOPE, PayloadPlace(""), notes)
     company_id, code = _read_code(item.get("code"), notes)
     product.extra = extra | ({"raw": product.extra} if product.extra else {}) | ({"code": code} if code else {})
     created = creation or created_at or _time_in(object_id)
@@ -206,7 +206,7 @@ def _read_report(object_id: str, content: Content, known: Known) -> Read:
     return Read("report", object_id, source, digest, created, request_id, company_id, name, product, notes)
 
 
-def _read_product(name: str, raw: dict[str, Json], content: Content, known: Known) -> Product:
+def _read_product(name: str, raw: dict[str, Json], content: Decoded, known: Known) -> Product:
     if name == "bank":
         return bank.read_bank(raw, known.aliases, content.notes, content.parts)
     if name == "financial":
@@ -214,20 +214,20 @@ def _read_product(name: str, raw: dict[str, Json], content: Content, known: Know
     return read_other(raw)
 
 
-def _read_code(code: Json, notes: Notes) -> tuple[str | None, Json]:
+def _read_code(code: Json, notes: DriftNotes) -> tuple[str | None, Json]:
     """Company code of a report and what is left; not documented on reports, so that no shape is an error."""
     if type(code) is not dict:
         if code is not None:
             notes.add("code", "unknown_value", code)
         return None, code
     left = {name: value for name, value in code.items() if name != "id"}
-    (company_id,), _ = read_members({"id": code.get("id")}, _CODE, Place("code"), notes)
+    (company_id,), _ = read_members({"id": code.get("id")}, _CODE, PayloadPlace("code"), notes)
     return company_id, left
 
 
-def _read_request(object_id: str, content: Content, known: Known) -> Read:
+def _read_request(object_id: str, content: Decoded, known: Known) -> Read:
     times = {name: content.item[name] for name in _REQUEST_TIMES if name in content.item}
-    (creation, created_at), _ = read_members(times, _REQUEST_TIMES, Place(""), content.notes)
+    (creation, created_at), _ = read_members(times, _REQUEST_TIMES, PayloadPlace(""), content.notes)
     rest = {name: value for name, value in content.item.items() if name != "id" and name not in times}
     product = read_request(rest, content.notes)
     created = creation or created_at or _time_in(object_id)

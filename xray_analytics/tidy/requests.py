@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..tables import REQUEST_NOTES, REQUESTS
 from .decode import Json, to_json
-from .drift import Notes
-from .fields import Place, fields_of, read_members
+from .drift import DriftNotes
+from .fields import PayloadPlace, fields_of, read_members
 from .rows import Product
 
 _OPTIONAL = ("businessName", "creator", "status", "stage")
@@ -21,21 +21,21 @@ _NOTES = fields_of(
 _KEPT = ("collaborators",)  # documented, of unknown shape: in `extra`, and no drift
 
 
-def read_request(request: dict[str, Json], notes: Notes) -> Product:
+def read_request(request: dict[str, Json], notes: DriftNotes) -> Product:
     """The row of a request without its id and times, and one row of notes where it has some.
 
-    Notes are whole numbers of cents as sent; a fraction is refused.
+    DriftNotes are whole numbers of cents as sent; a fraction is refused.
     """
     values = {name: value for name, value in request.items() if name not in ("code", "notes", *_KEPT)}
-    (business_name, creator_id, status, stage), extra = read_members(values, _REQUEST, Place(""), notes)
+    (business_name, creator_id, status, stage), extra = read_members(values, _REQUEST, PayloadPlace(""), notes)
     extra |= {name: request[name] for name in _KEPT if name in request}
     code_type, company_id = None, None
     if request.get("code") is not None:
-        (code_type, company_id), more = read_members(request["code"], _CODE, Place("code"), notes)
+        (code_type, company_id), more = read_members(request["code"], _CODE, PayloadPlace("code"), notes)
         extra |= {"code": more} if more else {}
     product = Product(extra=extra)
     if request.get("notes") is not None:
-        row, more = read_members(request["notes"], _NOTES, Place("notes"), notes)
+        row, more = read_members(request["notes"], _NOTES, PayloadPlace("notes"), notes)
         product.rows["request_notes"] = [(*row, to_json(more) if more else None)]
     product.report = {
         "company_code_type": code_type,

@@ -1,4 +1,4 @@
-"""What one report becomes: the values of its row in `reports`, and its rows in the other tables."""
+"""Rows of one report: the values of its row in `reports`, and its rows in the other tables."""
 
 from __future__ import annotations
 

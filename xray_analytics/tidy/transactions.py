@@ -17,8 +17,8 @@ from ..errors import InputError
 from ..schema import ARROW
 from ..tables import CREDIT_DEBIT_PAIRS, TRANSACTION_ALIASES, TRANSACTIONS
 from .decode import Json, refuse, to_json
-from .drift import Notes, type_name
-from .fields import CONVERT, LEFT, Field, Place, Unexpected, read_value, to_units
+from .drift import DriftNotes, type_name
+from .fields import CONVERT, LEFT, Field, PayloadPlace, Unexpected, read_value, to_units
 
 Aliases = Mapping[str, tuple[str, ...]]
 PLACE = "raw.allTransactions[]"
@@ -73,15 +73,17 @@ def compile_aliases(items: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str,
 # ------------------------------------------------------------------------------------------------ the reference
 
 
-def read_entries(items: Json, aliases: Aliases, notes: Notes) -> Entries:
+def read_entries(items: Json, aliases: Aliases, notes: DriftNotes) -> Entries:
     """All transactions, object by object; what no column takes goes to `extra`."""
     if type(items) is not list:
-        refuse("wrong_type", Place(PLACE.removesuffix("[]")).exact(), f"expected an array, found {type_name(items)}")
+        refuse(
+            "wrong_type", PayloadPlace(PLACE.removesuffix("[]")).exact(), f"expected an array, found {type_name(items)}"
+        )
     compiled = compile_aliases(tuple(aliases.items()))
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     extras = []
     for position, item in enumerate(items):
-        row, extra = _read_entry(item, compiled, Place(PLACE, position), notes)
+        row, extra = _read_entry(item, compiled, PayloadPlace(PLACE, position), notes)
         for name, values in columns.items():
             values.append(row.get(name))
         extras.append(to_json(extra) if extra else None)
@@ -93,7 +95,7 @@ def read_entries(items: Json, aliases: Aliases, notes: Notes) -> Entries:
 
 
 def _read_entry(
-    item: Json, compiled: Mapping[str, tuple[Field, tuple[str, ...]]], place: Place, notes: Notes
+    item: Json, compiled: Mapping[str, tuple[Field, tuple[str, ...]]], place: PayloadPlace, notes: DriftNotes
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     if type(item) is not dict:
         refuse("wrong_type", place.exact(), f"expected an object, found {type_name(item)}")
@@ -117,7 +119,7 @@ def _read_entry(
     return row, extra
 
 
-def _read_pair(item: Mapping[str, Json], place: Place) -> tuple[int | None, set[str]]:
+def _read_pair(item: Mapping[str, Json], place: PayloadPlace) -> tuple[int | None, set[str]]:
     """An amount given as unsigned credit and debit: credit less debit, and the members it was read from."""
     for pair in CREDIT_DEBIT_PAIRS:
         given = {name for name in pair if item.get(name) is not None}
@@ -127,7 +129,7 @@ def _read_pair(item: Mapping[str, Json], place: Place) -> tuple[int | None, set[
     return None, set()
 
 
-def _read_unsigned(value: Json, place: Place, name: str) -> int:
+def _read_unsigned(value: Json, place: PayloadPlace, name: str) -> int:
     try:
         units = to_units(value)
     except Unexpected as wrong:

@@ -17,3 +17,4 @@ __all__ = [
     "EXCLUSIONS", "FEATURE_TABLES", "OBSERVATIONS", "REPAID_REASONS", "as_of_grid", "check_no_look_ahead",
     "default_rates", "features", "known_by", "observations",
 ]  # fmt: skip
+__dir__ = __all__.copy

@@ -79,15 +79,13 @@ def features(
 
     Examples
     --------
-    >>> at = pd.to_datetime(["2025-01-10", "2025-05-20"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b"], "report_version": 1, "company_id": "732829320", "product": "bank",
-    ...     "created_at": at, "available_at": at, "is_backfilled": False, "bank_risk_class": [2, 5],
-    ... })
-    >>> criteria = pd.DataFrame({
-    ...     "report_id": ["a", "b"], "report_version": 1, "criterion_no": 0, "criterion": "overdraft",
-    ...     "value": [3.0, 28.0], "sentiment": ["good", "bad"],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b"], company_id="732829320", created_at=["2025-01-10", "2025-05-20"],
+    ...     bank_risk_class=[2, 5],
+    ... )
+    >>> criteria = BANK_FLAG_CRITERIA.example(
+    ...     report_id=["a", "b"], criterion="overdraft", value=[3.0, 28.0], sentiment=["good", "bad"],
+    ... )
     >>> rows = pd.DataFrame({"company_id": "732829320", "as_of_date": pd.to_datetime(["2025-03-31", "2025-06-30"])})
     >>> found = features({"reports": reports, "bank_flag_criteria": criteria}, rows)
     >>> found[["bank_risk_class", "criterion_overdraft_value", "criterion_overdraft_sentiment"]].values.tolist()

@@ -68,11 +68,11 @@ def check_no_look_ahead(  # noqa: PLR0913
 
     Examples
     --------
-    >>> at = pd.to_datetime(["2025-01-10", "2025-05-20"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b"], "report_version": 1, "company_id": "732829320", "available_at": at,
-    ...     "bank_score": [0.2, 0.9],
-    ... })
+    >>> from xray_analytics.tables import REPORTS
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b"], company_id="732829320", available_at=["2025-01-10", "2025-05-20"],
+    ...     bank_score=[0.2, 0.9],
+    ... )
     >>> rows = pd.DataFrame({"company_id": "732829320", "as_of_date": pd.to_datetime(["2025-03-31"])})
     >>> def newest_score(tables, observations):  # reads the newest report, whatever the day
     ...     newest = tables["reports"].sort_values("available_at").drop_duplicates("company_id", keep="last")

@@ -19,8 +19,7 @@ from .. import frames
 from ..frames import AsOf, Frame
 from .outcomes import follow_up, read_outcomes
 from .point_in_time import Clock
-from .sampling import Sampling, Terms, as_of_days, sampled, versions_of
-from .splits import SPLITS, split_by_company, split_by_time
+from .sampling import SPLITS, BacktestTerms, Sampling, as_of_days, sampled, split_by_company, split_by_time, versions_of
 
 # In the order in which they are looked for: a row has the first that holds.
 EXCLUSIONS = ("no_outcome", "closed", "in_default", "in_probation", "no_report", "unrated", "stale")
@@ -52,7 +51,7 @@ OBSERVATIONS = Table(
         Column("cohort", "text", "Calendar quarter of the as-of date.", required=True),
     ),
     ("company_id", "as_of_date"),
-)  # fmt: skip
+)
 
 
 def observations(  # noqa: PLR0913 - each is a decision that a validation has to state
@@ -145,17 +144,16 @@ def observations(  # noqa: PLR0913 - each is a decision that a validation has to
     --------
     Two companies in June 2024; one defaults in March. A report of July is not seen.
 
-    >>> at = pd.to_datetime(["2024-05-02", "2024-05-20", "2024-07-15"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b", "c"], "report_version": 1, "company_id": ["732829320", "356000000", "732829320"],
-    ...     "product": "bank", "created_at": at, "available_at": at, "is_backfilled": False, "is_rated": True,
-    ...     "period_end_date": pd.to_datetime(["2024-04-30"] * 2 + ["2024-06-30"]), "bank_risk_class": [4, 2, 5],
-    ...     "bank_score": [0.7, 0.2, 0.9],
-    ... })
-    >>> outcomes = pd.DataFrame({
-    ...     "company_id": ["732829320", "356000000"], "default_date": pd.to_datetime(["2025-03-10", None]),
-    ...     "observed_until": pd.to_datetime(["2025-12-31"] * 2),
-    ... })
+    >>> from xray_analytics.tables import OUTCOMES
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b", "c"], company_id=["732829320", "356000000", "732829320"],
+    ...     created_at=["2024-05-02", "2024-05-20", "2024-07-15"], is_rated=True,
+    ...     period_end_date=["2024-04-30", "2024-04-30", "2024-06-30"], bank_risk_class=[4, 2, 5],
+    ...     bank_score=[0.7, 0.2, 0.9],
+    ... )
+    >>> outcomes = OUTCOMES.example(
+    ...     company_id=["732829320", "356000000"], default_date=["2025-03-10", None], observed_until="2025-12-31",
+    ... )
     >>> rows = observations(
     ...     reports, outcomes, as_of_dates=["2024-06-30"], horizon_months=12, outcomes_known_until="2025-12-31",
     ...     product="bank",
@@ -164,7 +162,7 @@ def observations(  # noqa: PLR0913 - each is a decision that a validation has to
     [['356000000', 2, 61, False, True], ['732829320', 4, 61, True, True]]
     """
     dates = [] if test_from is None else [frames.day(test_from)]
-    terms = Terms(
+    terms = BacktestTerms(
         product, clock, availability_lag_hours, sampling, as_of_days(as_of_dates), horizon_months,
         frames.day(outcomes_known_until), max_data_age_days, probation_months, reporting_lag_days,
         tuple(repaid_reasons), test_share, split_key, *dates,
@@ -227,7 +225,7 @@ def default_rates(observations: pd.DataFrame, *, by: str = "excluded_because") -
     return result.sort_values(by, na_position="last", ignore_index=True)
 
 
-def _labelled(rows: pd.DataFrame, ends: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+def _labelled(rows: pd.DataFrame, ends: pd.DataFrame, terms: BacktestTerms) -> pd.DataFrame:
     later = follow_up(rows, ends, terms.outcomes_known_until, terms.probation_months, terms.repaid_reasons)
     created = rows["created_at"].astype("datetime64[us]").dt.normalize()
     label_known = rows["horizon_end_date"] + pd.Timedelta(days=terms.reporting_lag_days)
@@ -281,7 +279,7 @@ def _overlapping(rows: pd.DataFrame) -> pd.Series[bool]:
     return (before > rows["as_of_date"]).fillna(False)
 
 
-def _base(rows: pd.DataFrame, versions: pd.DataFrame, terms: Terms) -> dict[str, Any]:
+def _base(rows: pd.DataFrame, versions: pd.DataFrame, terms: BacktestTerms) -> dict[str, Any]:
     used = rows["excluded_because"].isna() & rows["is_mature"]
     excluded = rows["excluded_because"].value_counts()
     counts = {str(reason): int(excluded.get(reason, 0)) for reason in EXCLUSIONS}

@@ -1,7 +1,11 @@
-"""On which days is a company looked at, and with which report? The decisions behind a backtest, and its bare rows."""
+"""On which days is a company looked at, and with which report? The decisions behind a backtest, and its bare rows.
+
+Which rows train a model and which test it is decided by a keyed hash of the company, or by time.
+"""
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,12 +25,13 @@ from .point_in_time import Clock
 
 Sampling = Literal["non_overlapping", "report", "overlapping"]
 SAMPLINGS = ("non_overlapping", "report", "overlapping")
+SPLITS = ("train", "test", "purged")
 _FIGURES = ("bank_score", "data_sanity_pct", "default_probability")
 _READ = (*frames.REPORT_COLUMNS, "is_rated", "period_end_date")
 
 
 @dataclass(frozen=True)
-class Terms:
+class BacktestTerms:
     """Every decision behind a set of observations, checked; days are midnights."""
 
     product: str
@@ -98,7 +103,7 @@ def as_of_days(as_of_dates: Iterable[AsOf]) -> tuple[pd.Timestamp, ...]:
     return tuple(sorted({frames.day(value) for value in given}))
 
 
-def _spaced(terms: Terms) -> list[pd.Timestamp]:
+def _spaced(terms: BacktestTerms) -> list[pd.Timestamp]:
     """The last mature date and, from it both ways, each date whose horizon does not overlap with one kept already."""
     dates, months = terms.as_of_dates, terms.horizon_months
     ends = dict(zip(dates, horizon_ends(pd.Series(dates), months), strict=True))
@@ -114,7 +119,7 @@ def _spaced(terms: Terms) -> list[pd.Timestamp]:
     return kept
 
 
-def versions_of(reports: Frame, terms: Terms) -> pd.DataFrame:
+def versions_of(reports: Frame, terms: BacktestTerms) -> pd.DataFrame:
     """All versions of the product's reports with `known_at` and `risk_class`; figures that are absent are null."""
     class_column = frames.class_column(terms.product)
     clocks = [point_in_time.CLOCKS[terms.clock]] if terms.clock in point_in_time.CLOCKS else []
@@ -127,7 +132,7 @@ def versions_of(reports: Frame, terms: Terms) -> pd.DataFrame:
     return versions
 
 
-def sampled(versions: pd.DataFrame, ends: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+def sampled(versions: pd.DataFrame, ends: pd.DataFrame, terms: BacktestTerms) -> pd.DataFrame:
     """Rows of company, as-of date and report, sorted by date and company."""
     dates = terms.as_of_dates
     if terms.sampling == "report":
@@ -155,3 +160,32 @@ def _each_report(versions: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp
     fresh = named.drop_duplicates("report_id")
     fresh = fresh.assign(as_of_date=fresh["known_at"].dt.normalize()).sort_values(["created_at", "report_id"])
     return fresh[fresh["as_of_date"].between(first, last)].drop_duplicates(["company_id", "as_of_date"], keep="last")
+
+
+def split_by_company(company_ids: pd.Series[str], *, key: str, test_share: float) -> pd.Series[str]:
+    """``"test"`` for about that share of the companies, else ``"train"``; all rows of a company are on one side.
+
+    The side of a company follows from the key and its id alone, so that neither other companies nor later rows can
+    move it.
+
+    >>> split_by_company(pd.Series(["732829320", "356000000", "732829320"]), key="b", test_share=0.5).tolist()
+    ['train', 'test', 'train']
+    """
+    if not 0 <= test_share <= 1:
+        raise InputError(f"test_share is {test_share}; give a share between 0 and 1")
+    sides = {company: _side(company, key, test_share) for company in company_ids.dropna().unique()}
+    return company_ids.map(sides).astype("string")
+
+
+def _side(company: str, key: str, test_share: float) -> str:
+    digest = hmac.digest(key.encode(), company.encode(), "sha256")
+    return "test" if int.from_bytes(digest[:8], "big") < test_share * 2**64 else "train"
+
+
+def split_by_time(
+    as_of: pd.Series[pd.Timestamp], label_known: pd.Series[pd.Timestamp], test_from: AsOf
+) -> pd.Series[str]:
+    """``"test"`` from that day on; before it ``"train"``, or ``"purged"`` where the label was not known by then."""
+    start = frames.day(test_from)
+    sides = pd.Series("train", as_of.index, dtype="string").mask(label_known > start, "purged")
+    return sides.mask(as_of >= start, "test")

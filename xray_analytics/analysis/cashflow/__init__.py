@@ -1,10 +1,10 @@
 """How does the money move? Months, balances, families of movements, streams and incidents of companies.
 
-`flows` (months of companies and of the portfolio), `metrics` (one row per company), `balances` (days of accounts),
-`categories` (label families, and what is operating), `shares` (amounts by family), `payers` (who pays, who is
-paid), `streams` (what recurs), `incidents` (rejects, seizures, missed social security). Whatever counts entries takes
-each day of an account from the newest report that covers it (`entries`). Refuses to know what a service category means:
-those words are not documented.
+`monthly` (months of companies and of the portfolio), `metrics` (one row per company), `balances` (days of accounts),
+`categories` (label families, and what is operating), `category_shares` (amounts by family), `counterparties` (who pays,
+who is paid), `recurring` (what comes again), `incidents` (rejects, seizures, missed social security). Whatever counts
+entries takes each day of an account from the newest report that covers it (`deduplication`). Refuses to know what a
+service category means: those words are not documented.
 """
 
 from __future__ import annotations
@@ -23,3 +23,4 @@ __all__ = [
     "categories", "category_shares", "company_metrics", "counterparty_concentration", "daily_balances", "incidents",
     "monthly_flows", "operating", "portfolio_months", "recurring", "shipped_categories",
 ]  # fmt: skip
+__dir__ = __all__.copy

@@ -76,7 +76,7 @@ def daily_balances(transactions: Frame, statements: Frame) -> pd.DataFrame:
     >>> daily_balances(transactions, statements)["balance"].tolist()
     [100.0, 130.0, 130.0]
     """
-    return by_report(_daily_balances, DAILY, (transactions, TRANSACTIONS), (statements, STATEMENT_SUMMARIES))
+    return by_report(_daily_balances, (transactions, TRANSACTIONS), (statements, STATEMENT_SUMMARIES))
 
 
 def _daily_balances(transactions: Frame, statements: Frame) -> pd.DataFrame:

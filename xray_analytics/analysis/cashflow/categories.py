@@ -2,7 +2,7 @@
 
 The rules are in ``categories.toml`` beside this module: readable, replaceable, first match wins. A label that no
 rule knows has no category; how many there are is in ``attrs["base"]``. The service's own `category` is not read: its
-words are not documented.
+words are not documented. Which two entries belong together is decided by amount and time: each is used once.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
-from ...schema import Column, Table
+from ...schema import MONEY_UNIT, Column, Table
 from ...tables import REPORT_ID, REPORT_VERSION, TRANSACTIONS
 from .. import frames
+from ..days import days as day_numbers
 from ..frames import Frame
 from .labels import stems
-from .pairs import opposite_pairs
 
 Rules: TypeAlias = Mapping[str, Any]
 KEY = ("report_id", "report_version", "transaction_no")
 SIDES = ("credit", "debit")
+_GROUP = ["report_id", "report_version", "units"]
 PAIRED_DAYS = 3  # an own transfer reaches the other account at once, or over a weekend
 RETURN_DAYS = 5  # a rejected debit comes back a day or two later, over a weekend or a holiday a few more
 CATEGORIES = Table(
@@ -91,10 +92,10 @@ def categories(transactions: Frame, rules: Rules | None = None) -> pd.DataFrame:
     Examples
     --------
     >>> labels = ["PRLV SEPA URSSAF BRETAGNE", "VIR SEPA PRIMEUR PARIS", "REMBT PRLV ZEPHYR", "???"]
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "account_no": 0, "transaction_no": range(4), "label": labels,
-    ...     "amount": [-900.0, -50.0, 59.9, 1.0], "booked_date": pd.to_datetime(["2025-01-15"] * 4),
-    ... })
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, label=labels, amount=[-900.0, -50.0, 59.9, 1.0],
+    ...     booked_date="2025-01-15",
+    ... )
     >>> found = categories(transactions)
     >>> found["category"].fillna("").tolist(), found.attrs["base"]["excluded"]
     (['social_security', 'transfer_out', 'refund', ''], {'unmatched': 1})
@@ -152,11 +153,10 @@ def operating(transactions: Frame, categories: Frame, *, rules: Rules | None = N
 
     Examples
     --------
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "account_no": 0, "transaction_no": range(3),
-    ...     "booked_date": pd.to_datetime(["2025-01-06", "2025-01-06", "2025-01-07"]), "counterparty": None,
-    ...     "label": ["PRLV SEPA LUNE", "PRLV SEPA ZEPHYR", "REJET PRLV LUNE"], "amount": [-80.0, -60.0, 80.0],
-    ... })
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, booked_date=["2025-01-06", "2025-01-06", "2025-01-07"],
+    ...     label=["PRLV SEPA LUNE", "PRLV SEPA ZEPHYR", "REJET PRLV LUNE"], amount=[-80.0, -60.0, 80.0],
+    ... )
     >>> operating(transactions, globals()["categories"](transactions))["label"].tolist()
     ['PRLV SEPA ZEPHYR']
     """
@@ -193,6 +193,59 @@ def _between_own_accounts(table: pd.DataFrame, category: pd.Series[Any]) -> np.n
     plain = [category.isin([name]).to_numpy(bool) for name in ("transfer_in", "transfer_out")]
     pairs = opposite_pairs(table, *plain, days=(-PAIRED_DAYS, PAIRED_DAYS), same_account=False)
     return np.concatenate([pairs["credit"].to_numpy("int64"), pairs["debit"].to_numpy("int64")])
+
+
+def opposite_pairs(
+    table: pd.DataFrame,
+    credits_: np.ndarray,
+    debits: np.ndarray,
+    *,
+    days: tuple[int, int],
+    same_account: bool = True,
+) -> pd.DataFrame:
+    """Positions of credits and of the debits of the same report and amount, booked so many days from the credit.
+
+    Parameters
+    ----------
+    table
+        `report_id`, `report_version`, `account_no`, `booked_date`, `amount`.
+    credits_, debits
+        Which rows may be one or the other.
+    days
+        The debit's day less the credit's, lowest and highest.
+    same_account
+        The same account, else two different ones that are known.
+
+    Returns
+    -------
+    DataFrame
+        `credit`, `debit`: positions in `table`; each row at most once, the closest in time first, ties by position.
+    """
+    rows = table[["report_id", "report_version", "account_no"]].assign(
+        position=np.arange(len(table)), day=day_numbers(table["booked_date"]), units=_units(table["amount"])
+    )
+    usable = (rows["day"].notna() & rows["units"].gt(0)).to_numpy(bool)
+    pairs = rows[credits_ & usable].merge(rows[debits & usable], on=_GROUP, suffixes=("_credit", "_debit"))
+    apart = pairs["day_debit"] - pairs["day_credit"]
+    account, other = (pairs[f"account_no_{side}"].fillna(-1) for side in ("credit", "debit"))
+    fits = (account == other) if same_account else (account != other) & (account >= 0) & (other >= 0)
+    near = pairs.assign(apart=apart.abs())[fits & apart.between(*days)]  # assigning to no rows would add some
+    near = near.sort_values(["apart", "position_credit", "position_debit"])
+    return _one_to_one(near.rename(columns={"position_credit": "credit", "position_debit": "debit"}))
+
+
+def _units(amounts: pd.Series[float]) -> pd.Series[int]:
+    return (amounts.abs() * MONEY_UNIT).round().fillna(0).astype("int64")
+
+
+def _one_to_one(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The best pair of each, again and again among the rest, until no pair is left."""
+    chosen = [pairs.iloc[:0]]
+    while len(pairs):
+        best = pairs[~pairs.duplicated("credit") & ~pairs.duplicated("debit")]
+        chosen.append(best)
+        pairs = pairs[~pairs["credit"].isin(best["credit"]) & ~pairs["debit"].isin(best["debit"])]
+    return pd.concat(chosen)[["credit", "debit"]].astype("int64").reset_index(drop=True)
 
 
 def _first_rule(judged: pd.DataFrame, rules: list[Mapping[str, Any]]) -> np.ndarray:

@@ -59,17 +59,14 @@ def category_shares(
 
     Examples
     --------
-    >>> created = pd.to_datetime(["2025-04-02"], utc=True)
-    >>> day = pd.to_datetime(["2024-12-31", "2025-03-31"])
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a"], "report_version": 1, "company_id": "732829320", "product": "bank",
-    ...     "created_at": created, "available_at": created, "is_backfilled": False,
-    ...     "period_start_date": day[:1], "period_end_date": day[1:],
-    ... })
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "transaction_no": range(3), "account_no": 0, "booked_date": day[1],
-    ...     "amount": [60.0, -30.0, -10.0], "category": ["sales", "rent", None],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id="a", company_id="732829320", created_at="2025-04-02", period_start_date="2024-12-31",
+    ...     period_end_date="2025-03-31",
+    ... )
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, booked_date="2025-03-31", amount=[60.0, -30.0, -10.0],
+    ...     category=["sales", "rent", None],
+    ... )
     >>> category_shares(transactions, reports)[["category", "credit", "debit", "share_ratio"]].values.tolist()
     [['rent', 0.0, 30.0, 0.3], ['sales', 60.0, 0.0, 0.6], [<NA>, 0.0, 10.0, 0.1]]
     """

@@ -111,17 +111,14 @@ def counterparty_concentration(  # noqa: PLR0913 - two frames and what to look a
     --------
     Three payers of 60, 30 and 10: HHI 0.36 + 0.09 + 0.01.
 
-    >>> created = pd.to_datetime(["2025-04-02"], utc=True)
-    >>> day = pd.to_datetime(["2024-12-31", "2025-03-31"])
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a"], "report_version": 1, "company_id": "732829320", "product": "bank",
-    ...     "created_at": created, "available_at": created, "is_backfilled": False,
-    ...     "period_start_date": day[:1], "period_end_date": day[1:],
-    ... })
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "transaction_no": range(3), "account_no": 0, "label": "VIR RECU",
-    ...     "booked_date": day[1], "amount": [60.0, 30.0, 10.0], "counterparty": ["X", "Y", "Z"],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id="a", company_id="732829320", created_at="2025-04-02", period_start_date="2024-12-31",
+    ...     period_end_date="2025-03-31",
+    ... )
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, label="VIR RECU", booked_date="2025-03-31", amount=[60.0, 30.0, 10.0],
+    ...     counterparty=["X", "Y", "Z"],
+    ... )
     >>> found = counterparty_concentration(transactions, reports)
     >>> found["top_counterparty"].tolist(), found["top_1_share_ratio"].tolist(), found["hhi_ratio"].round(4).tolist()
     (['X'], [0.6], [0.46])
@@ -213,9 +210,10 @@ def _shares(sums: _Sums, total: npt.NDArray[np.float64]) -> pd.DataFrame:
     party = np.full(len(total), -1)
     party[sums.group[first[rank == 0]]] = sums.party[first[rank == 0]]
     shares = {
-        "top_1_share_ratio": largest[:, 0], "top_5_share_ratio": largest.sum(axis=1).clip(max=1),
+        "top_1_share_ratio": largest[:, 0],
+        "top_5_share_ratio": largest.sum(axis=1).clip(max=1),
         "hhi_ratio": sums.by_group(share**2, len(total)),
-    }  # fmt: skip
+    }
     known = {name: np.where(party >= 0, values, np.nan) for name, values in shares.items()}
     return pd.DataFrame({"party": party, "n_counterparties": np.bincount(sums.group, minlength=len(total)), **known})
 

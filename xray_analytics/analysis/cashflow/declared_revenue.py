@@ -57,12 +57,9 @@ def declared_vs_banked(
 
     Examples
     --------
-    >>> at = pd.to_datetime(["2025-01-10"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a"], "report_version": 1, "request_id": "r", "company_id": "732829320", "product": "bank",
-    ...     "created_at": at, "available_at": at, "is_backfilled": False,
-    ... })
-    >>> notes = pd.DataFrame({"request_id": ["r"], "request_version": 1, "revenue_cents": 100_000_00})
+    >>> from xray_analytics.tables import REPORTS
+    >>> reports = REPORTS.example(report_id="a", request_id="r", company_id="732829320", created_at="2025-01-10")
+    >>> notes = REQUEST_NOTES.example(request_id="r", revenue_cents=100_000_00)
     >>> flows = pd.DataFrame({
     ...     "company_id": "732829320", "month": pd.date_range("2023-01-01", periods=12, freq="MS"),
     ...     "total_credit": 9_000.0, "total_debit": 8_000.0,

@@ -35,7 +35,7 @@ MINE, IN_OTHER, OUTSIDE, POOR = "mine", "in_other_report", "outside_coverage", "
 
 
 @dataclass(frozen=True)
-class Days:
+class CoveredDays:
     """Covered days of companies: one row per company, unit and day, with the report that speaks for it.
 
     `versions` are the bank reports of companies; `seen` is them in pandas, oldest first, and `rank` a position in it.
@@ -76,7 +76,7 @@ class Days:
         return np.where(keys[place] == wanted, self.table["rank"].to_numpy()[place], -1)
 
 
-def covered_days(reports: Frame, statements: Frame | None = None, *, as_of: AsOf | None = None) -> Days:
+def covered_days(reports: Frame, statements: Frame | None = None, *, as_of: AsOf | None = None) -> CoveredDays:
     """The covered days of every company, from statements, else from the periods of the reports."""
     versions = _versions(reports, as_of)
     known = versions.seen
@@ -89,11 +89,11 @@ def covered_days(reports: Frame, statements: Frame | None = None, *, as_of: AsOf
     spans = spans.assign(start=day_numbers(spans["start"]), end=day_numbers(spans["end"]))
     unit_of = _units(spans)
     table = _owned(spans.merge(unit_of, on=["rank", "account_no"], how="left"))
-    return Days(versions, known.drop(columns=["rank", "company"]), pd.Index(companies), table, unit_of)
+    return CoveredDays(versions, known.drop(columns=["rank", "company"]), pd.Index(companies), table, unit_of)
 
 
 def company_entries(
-    transactions: Frame, days: Days, columns: tuple[str, ...], *, categories: Frame | None = None
+    transactions: Frame, days: CoveredDays, columns: tuple[str, ...], *, categories: Frame | None = None
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The entries of companies, each once, and how many were left out by reason.
 

@@ -18,7 +18,7 @@ from ..chunks import by_company
 from ..frames import AsOf, Frame
 from .categories import categories as categories_of
 from .categories import rejected_pairs
-from .deduplication import Days, company_entries, covered_days
+from .deduplication import CoveredDays, company_entries, covered_days
 from .labels import counterparties, normalised
 from .social_security import GRACE_DAYS, missed_months
 
@@ -94,18 +94,15 @@ def incidents(
 
     Examples
     --------
-    >>> created = pd.to_datetime(["2025-04-02"], utc=True)
-    >>> day = pd.to_datetime(["2025-02-28", "2025-03-31"])
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a"], "report_version": 1, "company_id": "732829320", "product": "bank",
-    ...     "created_at": created, "available_at": created, "is_backfilled": False,
-    ...     "period_start_date": day[:1], "period_end_date": day[1:],
-    ... })
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "transaction_no": range(3), "account_no": 0, "counterparty": None,
-    ...     "label": ["PRLV SEPA LUNE", "REJET PRLV LUNE", "FRAIS PRLV IMPAYE SEPA LUNE"],
-    ...     "booked_date": pd.to_datetime(["2025-03-03", "2025-03-04", "2025-03-05"]), "amount": [-80.0, 80.0, -20.0],
-    ... })
+    >>> from xray_analytics.tables import REPORTS
+    >>> reports = REPORTS.example(
+    ...     report_id="a", company_id="732829320", created_at="2025-04-02", period_start_date="2025-02-28",
+    ...     period_end_date="2025-03-31",
+    ... )
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, label=["PRLV SEPA LUNE", "REJET PRLV LUNE", "FRAIS PRLV IMPAYE SEPA LUNE"],
+    ...     booked_date=["2025-03-03", "2025-03-04", "2025-03-05"], amount=[-80.0, 80.0, -20.0],
+    ... )
     >>> print(*incidents(transactions, reports)["evidence"])
     REJET PRLV LUNE: 80.00 back on 2025-03-04, debited on 2025-03-03, fee of 20.00 on 2025-03-05.
     """
@@ -113,10 +110,10 @@ def incidents(
     def kernel(part: Frame) -> pd.DataFrame:
         return _incidents(transactions, covered_days(part, statements, as_of=as_of), categories)
 
-    return by_company(kernel, transactions, reports, INCIDENTS, as_of)
+    return by_company(kernel, transactions, reports, as_of)
 
 
-def _incidents(transactions: Frame, days: Days, categories: Frame | None) -> pd.DataFrame:
+def _incidents(transactions: Frame, days: CoveredDays, categories: Frame | None) -> pd.DataFrame:
     families = categories
     if families is None:
         names = ("transaction_no", "account_no", "label", "amount", "booked_date")
@@ -233,7 +230,7 @@ def _fees(entries: pd.DataFrame, causes: pd.DataFrame, category: str) -> tuple[p
     return entries.reindex(found.to_numpy()).set_axis(causes.index), fees.drop(index=list(taken))
 
 
-def _missed_social(entries: pd.DataFrame, rejects: pd.DataFrame, days: Days) -> tuple[pd.DataFrame, int]:
+def _missed_social(entries: pd.DataFrame, rejects: pd.DataFrame, days: CoveredDays) -> tuple[pd.DataFrame, int]:
     """Missed due days, each in the report that speaks for it, and the number of companies that were not judged."""
     paid = _days_of(entries[_is(entries, "social_security") & _names_urssaf(entries)])
     returned = _days_of(rejects[_names_urssaf(rejects)])

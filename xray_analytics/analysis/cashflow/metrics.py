@@ -135,9 +135,10 @@ def company_metrics(flows: Frame, *, as_of: AsOf, daily: Frame | None = None, wi
     result.attrs["base"] = {
         "used": len(result),
         "excluded": {"under_6_months": few, "months_incomplete_or_later": len(table) - len(months)},
-        "backfilled": None, "as_of": frames.instant(as_of).isoformat().replace("+00:00", "Z"),
+        "backfilled": None,
+        "as_of": frames.instant(as_of).isoformat().replace("+00:00", "Z"),
         "filters": {"window_months": window_months},
-    }  # fmt: skip
+    }
     return result
 
 

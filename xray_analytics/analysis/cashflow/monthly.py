@@ -20,7 +20,7 @@ from ..days import days as day_numbers
 from ..days import month_numbers
 from ..frames import Frame
 from .balances import daily_balances
-from .deduplication import Days, company_entries, covered_days
+from .deduplication import CoveredDays, company_entries, covered_days
 
 _MONTHLY = (
     "month", "total_credit", "total_debit", "net_flow", "closing_balance", "minimum_balance", "average_daily_balance",
@@ -141,7 +141,7 @@ def _whole_months(monthly: Frame, reports: Frame) -> tuple[pd.DataFrame, pd.Data
     return flows, seen, {"no_company": n_all - n_known, "covered_better": n_known - len(flows)}
 
 
-def _put_together(days: Days, transactions: Frame, statements: Frame) -> pd.DataFrame:
+def _put_together(days: CoveredDays, transactions: Frame, statements: Frame) -> pd.DataFrame:
     """The months that change hands, in the columns of `FLOWS`."""
     owned = days.table.assign(month=month_numbers(days.table["day"]))
     changes = owned.groupby(["company", "month"])["rank"].transform("nunique") > 1
@@ -174,7 +174,7 @@ def _of_reports(frame: Frame, table: Table, report_ids: list[str]) -> Frame:
     return frames.collect(lazy.filter(nw.col("report_id").is_in(report_ids)), table)
 
 
-def _months_of(joint: pd.DataFrame, days: Days) -> pd.DataFrame:
+def _months_of(joint: pd.DataFrame, days: CoveredDays) -> pd.DataFrame:
     """Months of days with `company`, `month`, `credit`, `debit`, `balance`, `known` and `rank`, in day order."""
     joint["negative"] = (joint["balance"] < 0).astype("int64")
     months = joint.groupby(["company", "month"]).agg(
@@ -196,14 +196,15 @@ def _months_of(joint: pd.DataFrame, days: Days) -> pd.DataFrame:
     return frames.typed(months, FLOWS)
 
 
-def _operating_months(days: Days, operating: Frame) -> pd.DataFrame:
+def _operating_months(days: CoveredDays, operating: Frame) -> pd.DataFrame:
     """By company and month the sums of operating credits and debits, on the days that every account covers."""
     entries, _ = company_entries(operating, days, ())
     entries = entries.merge(days.joint(), on=["company", "day"])
     amounts = entries.assign(
         month=entries["month"].to_numpy("int64").astype("datetime64[M]").astype("datetime64[us]"),
-        operating_credit=entries["amount"].clip(lower=0), operating_debit=-entries["amount"].clip(upper=0),
-    )  # fmt: skip
+        operating_credit=entries["amount"].clip(lower=0),
+        operating_debit=-entries["amount"].clip(upper=0),
+    )
     sums = amounts.groupby(["company_id", "month"])[["operating_credit", "operating_debit"]].sum().round(4)
     return sums.reset_index()
 

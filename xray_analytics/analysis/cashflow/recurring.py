@@ -11,7 +11,7 @@ from .. import frames
 from ..chunks import by_company
 from ..frames import AsOf, Frame
 from .counterparties import SIDES
-from .deduplication import Days, company_entries, covered_days
+from .deduplication import CoveredDays, company_entries, covered_days
 from .labels import counterparties, stems
 
 _MONEY = "currency, major units"
@@ -89,17 +89,15 @@ def recurring(
 
     Examples
     --------
-    >>> created = pd.to_datetime(["2025-04-02"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a"], "report_version": 1, "company_id": "732829320", "product": "bank",
-    ...     "created_at": created, "available_at": created, "is_backfilled": False,
-    ...     "period_start_date": pd.to_datetime(["2024-12-31"]), "period_end_date": pd.to_datetime(["2025-03-31"]),
-    ... })
-    >>> transactions = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1, "transaction_no": range(3), "account_no": 0, "counterparty": None,
-    ...     "label": ["ECHEANCE PRET 00047211"] * 3, "amount": -500.0,
-    ...     "booked_date": pd.to_datetime(["2025-01-10", "2025-02-10", "2025-03-10"]),
-    ... })
+    >>> from xray_analytics.tables import REPORTS, TRANSACTIONS
+    >>> reports = REPORTS.example(
+    ...     report_id="a", company_id="732829320", created_at="2025-04-02", period_start_date="2024-12-31",
+    ...     period_end_date="2025-03-31",
+    ... )
+    >>> transactions = TRANSACTIONS.example(
+    ...     report_id="a", account_no=0, label=["ECHEANCE PRET 00047211"] * 3, amount=-500.0,
+    ...     booked_date=["2025-01-10", "2025-02-10", "2025-03-10"],
+    ... )
     >>> found = recurring(transactions, reports)
     >>> print(*found.loc[0, ["period", "amount", "regularity_ratio", "next_due_date"]])
     monthly 500.0 1.0 2025-04-10 00:00:00
@@ -108,10 +106,10 @@ def recurring(
     def kernel(part: Frame) -> pd.DataFrame:
         return _recurring(transactions, covered_days(part, statements, as_of=as_of), categories)
 
-    return by_company(kernel, transactions, reports, STREAMS, as_of)
+    return by_company(kernel, transactions, reports, as_of)
 
 
-def _recurring(transactions: Frame, days: Days, categories: Frame | None) -> pd.DataFrame:
+def _recurring(transactions: Frame, days: CoveredDays, categories: Frame | None) -> pd.DataFrame:
     entries, excluded = company_entries(transactions, days, ("label", "counterparty"), categories=categories)
     used = entries["company_id"].nunique()
     payments = _payments(entries)

@@ -16,3 +16,4 @@ from .watch_list import companies_to_review, shipped_rules, watch_list
 __all__ = [
     "SEVERITIES", "WATCH", "companies_to_review", "debt_service", "precision", "shipped_rules", "watch_list",
 ]  # fmt: skip
+__dir__ = __all__.copy

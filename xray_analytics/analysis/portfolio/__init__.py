@@ -19,3 +19,4 @@ __all__ = [
     "class_agreement", "class_distribution", "class_over_time", "concentration", "group_reports", "movement", "summary",
     "suppressed", "value_distribution",
 ]  # fmt: skip
+__dir__ = __all__.copy

@@ -76,13 +76,12 @@ def class_agreement(
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10"] * 4, utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b", "c", "d"], "report_version": 1,
-    ...     "company_id": ["732829320", "732829320", "356000000", "356000000"],
-    ...     "product": ["bank", "financial"] * 2, "created_at": day, "available_at": day, "is_backfilled": False,
-    ...     "bank_risk_class": [5, None, 2, None], "financial_risk_class": [None, 3, None, 2],
-    ... })
+    >>> from xray_analytics.tables import REPORTS
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b", "c", "d"], company_id=["732829320", "732829320", "356000000", "356000000"],
+    ...     product=["bank", "financial"] * 2, created_at="2025-01-10", bank_risk_class=[5, None, 2, None],
+    ...     financial_risk_class=[None, 3, None, 2],
+    ... )
     >>> agreement = class_agreement(reports)
     >>> agreement.n_companies, agreement.apart["steps"].tolist()
     (2, [2])

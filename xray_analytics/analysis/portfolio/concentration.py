@@ -64,10 +64,10 @@ def concentration(
     --------
     Amounts 60, 30, 10: squared shares 0.36 + 0.09 + 0.01; Gini (-2·10 + 0·30 + 2·60) / (3·100).
 
-    >>> exposures = pd.DataFrame({
-    ...     "company_id": ["a", "b", "c"], "exposure_date": pd.Timestamp("2025-06-30"), "drawn": [60.0, 30.0, 10.0],
-    ...     "currency": "EUR", "recorded_at": pd.Timestamp("2025-07-01", tz="UTC"),
-    ... })
+    >>> exposures = EXPOSURES.example(
+    ...     company_id=["a", "b", "c"], exposure_date="2025-06-30", drawn=[60.0, 30.0, 10.0], currency="EUR",
+    ...     recorded_at="2025-07-01",
+    ... )
     >>> concentration(exposures)["value"].round(4).tolist()[1:5]
     [0.46, 2.1739, 0.3333, 0.6]
     """

@@ -126,12 +126,11 @@ def group_reports(reports: Frame, companies: Frame, *, product: str) -> pd.DataF
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10", "2025-01-11"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b"], "report_version": 1, "company_id": ["732829320", "356000000"], "product": "bank",
-    ...     "created_at": day, "available_at": day, "is_backfilled": False, "bank_risk_class": [4, 2],
-    ... })
-    >>> companies = pd.DataFrame({"company_id": ["732829320", "356000000"], "group_id": "G"})
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b"], company_id=["732829320", "356000000"], created_at=["2025-01-10", "2025-01-11"],
+    ...     bank_risk_class=[4, 2],
+    ... )
+    >>> companies = COMPANIES.example(company_id=["732829320", "356000000"], group_id="G")
     >>> groups = group_reports(reports, companies, product="bank")
     >>> groups[["company_id", "bank_risk_class", "n_members"]].values.tolist()
     [['G', 4, 2]]

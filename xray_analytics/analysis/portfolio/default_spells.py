@@ -47,11 +47,10 @@ def endings(*, outcomes: Frame | None = None, loans: Frame | None = None) -> pd.
 
     Examples
     --------
-    >>> day = pd.to_datetime
-    >>> loans = pd.DataFrame({
-    ...     "company_id": "732829320", "origination_date": day(["2024-01-01", "2024-06-01", "2025-03-01"]),
-    ...     "closed_date": day(["2024-07-01", "2024-12-01", None]),
-    ... })
+    >>> loans = LOANS.example(
+    ...     company_id="732829320", origination_date=["2024-01-01", "2024-06-01", "2025-03-01"],
+    ...     closed_date=["2024-07-01", "2024-12-01", None],
+    ... )
     >>> endings(loans=loans)[["from_date", "until_date"]].astype("string").values.tolist()
     [['2024-12-01', '2025-03-01']]
     """

@@ -91,20 +91,16 @@ def class_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10", "2025-02-10", "2025-02-11"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b", "c"], "report_version": 1, "company_id": ["732829320", "732829320", "356000000"],
-    ...     "product": "bank", "created_at": day, "available_at": day, "is_backfilled": False,
-    ...     "bank_risk_class": [2, 3, None],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b", "c"], company_id=["732829320", "732829320", "356000000"],
+    ...     created_at=["2025-01-10", "2025-02-10", "2025-02-11"], bank_risk_class=[2, 3, None],
+    ... )
     >>> class_distribution(reports, product="bank").to_dict("list")["n_companies"]
     [0, 0, 1, 0, 0, 1]
     """
     groups, column = columns_of(by), class_column(product)
     drawn = drawn_by_company(weight, exposures)
-    found, seen = newest(
-        reports, [column], product=product, by=groups, level=level, companies=companies, drawn=drawn
-    )  # fmt: skip
+    found, seen = newest(reports, [column], product=product, by=groups, level=level, companies=companies, drawn=drawn)
     found, excluded = _with_weight(found.assign(cell=found[column].fillna(_UNRATED).astype("int64")))
     result = _tabulate(found, _CLASSES, groups)
     filters = {"product": product, "by": groups, "weight": weight, **at_level(level)}
@@ -156,12 +152,10 @@ def value_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10", "2025-01-11", "2025-01-12"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b", "c"], "report_version": 1, "company_id": ["732829320", "356000000", "552100554"],
-    ...     "product": "bank", "created_at": day, "available_at": day, "is_backfilled": False,
-    ...     "data_sanity_pct": [69.9, 70.0, 100.0],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b", "c"], company_id=["732829320", "356000000", "552100554"],
+    ...     created_at=["2025-01-10", "2025-01-11", "2025-01-12"], data_sanity_pct=[69.9, 70.0, 100.0],
+    ... )
     >>> value_distribution(reports, column="data_sanity_pct", edges=[0, 70, 100])["n_companies"].tolist()
     [1, 2, 0]
     """
@@ -230,12 +224,10 @@ def class_over_time(
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10", "2025-03-11"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b"], "report_version": 1, "company_id": ["732829320", "356000000"],
-    ...     "product": "bank", "created_at": day, "available_at": day, "is_backfilled": False,
-    ...     "bank_risk_class": [2, 2],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b"], company_id=["732829320", "356000000"], created_at=["2025-01-10", "2025-03-11"],
+    ...     bank_risk_class=[2, 2],
+    ... )
     >>> table = class_over_time(reports, product="bank")
     >>> table[table["risk_class"] == 2].pivot_table("n_companies", "period_end", "measure").to_numpy().tolist()
     [[1.0, 1.0], [0.0, 1.0], [1.0, 2.0]]

@@ -24,6 +24,7 @@ __all__ = [
     "GRADE_LIMITS", "GRADE_SHARES", "SENTIMENTS", "criterion_conflicts", "criterion_cooccurrence",
     "criterion_prevalence", "criterion_profile",
 ]  # fmt: skip
+__dir__ = __all__.copy
 
 SENTIMENTS = ("good", "neutral", "bad")
 # Documented: A is better than 90 % of the benchmark, B than 70 %, C than 50 %, D than 20 %, E less. Which side an
@@ -65,15 +66,11 @@ def criterion_prevalence(
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10", "2025-01-11"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b"], "report_version": 1, "company_id": ["732829320", "356000000"], "product": "bank",
-    ...     "created_at": day, "available_at": day, "is_backfilled": False, "bank_risk_class": [4, 4],
-    ... })
-    >>> criteria = pd.DataFrame({
-    ...     "report_id": ["a", "b"], "report_version": 1, "criterion_no": 0, "criterion": "overdraft",
-    ...     "sentiment": ["bad", "good"],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b"], company_id=["732829320", "356000000"], created_at=["2025-01-10", "2025-01-11"],
+    ...     bank_risk_class=[4, 4],
+    ... )
+    >>> criteria = BANK_FLAG_CRITERIA.example(report_id=["a", "b"], criterion="overdraft", sentiment=["bad", "good"])
     >>> criterion_prevalence(criteria, reports)[["sentiment", "n_companies", "share_ratio"]].values.tolist()
     [['good', 1, 0.5], ['neutral', 0, 0.0], ['bad', 1, 0.5]]
     """
@@ -120,15 +117,11 @@ def criterion_cooccurrence(criteria: Frame, reports: Frame, *, sentiment: str = 
     --------
     Of four companies two are bad in `a` and two in `b`, both the same: lift 2·4 / (2·2).
 
-    >>> day = pd.to_datetime(["2025-01-10"] * 4, utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": list("wxyz"), "report_version": 1, "company_id": list("wxyz"), "product": "bank",
-    ...     "created_at": day, "available_at": day, "is_backfilled": False,
-    ... })
-    >>> criteria = pd.DataFrame({
-    ...     "report_id": list("wxyz") * 2, "report_version": 1, "criterion_no": [0] * 4 + [1] * 4,
-    ...     "criterion": ["a"] * 4 + ["b"] * 4, "sentiment": ["bad", "bad", "good", "good"] * 2,
-    ... })
+    >>> reports = REPORTS.example(report_id=list("wxyz"), company_id=list("wxyz"), created_at="2025-01-10")
+    >>> criteria = BANK_FLAG_CRITERIA.example(
+    ...     report_id=list("wxyz") * 2, criterion_no=[0] * 4 + [1] * 4, criterion=["a"] * 4 + ["b"] * 4,
+    ...     sentiment=["bad", "bad", "good", "good"] * 2,
+    ... )
     >>> criterion_cooccurrence(criteria, reports)["lift"].tolist()
     [2.0]
     """
@@ -183,15 +176,11 @@ def criterion_profile(criteria: Frame, reports: Frame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10"] * 3, utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": list("xyz"), "report_version": 1, "company_id": list("xyz"), "product": "bank",
-    ...     "created_at": day, "available_at": day, "is_backfilled": False,
-    ... })
-    >>> criteria = pd.DataFrame({
-    ...     "report_id": list("xyz"), "report_version": 1, "criterion_no": 0, "criterion": "overdraft",
-    ...     "quantile_pct": [5.0, 50.0, 95.0], "sentiment": ["good", "neutral", "bad"],
-    ... })
+    >>> reports = REPORTS.example(report_id=list("xyz"), company_id=list("xyz"), created_at="2025-01-10")
+    >>> criteria = BANK_FLAG_CRITERIA.example(
+    ...     report_id=list("xyz"), criterion="overdraft", quantile_pct=[5.0, 50.0, 95.0],
+    ...     sentiment=["good", "neutral", "bad"],
+    ... )
     >>> criterion_profile(criteria, reports)[["direction", "n_conflicts", "grade_a_ratio"]].round(3).values.tolist()
     [['higher_is_worse', 0, 0.333]]
     """
@@ -229,15 +218,11 @@ def criterion_conflicts(criteria: Frame, reports: Frame) -> pd.DataFrame:
     --------
     A high quantile is bad for three companies and good for a fourth: the one that does not fit.
 
-    >>> day = pd.to_datetime(["2025-01-10"] * 5, utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": list("vwxyz"), "report_version": 1, "company_id": list("vwxyz"), "product": "bank",
-    ...     "created_at": day, "available_at": day, "is_backfilled": False,
-    ... })
-    >>> criteria = pd.DataFrame({
-    ...     "report_id": list("vwxyz"), "report_version": 1, "criterion_no": 0, "criterion": "overdraft",
-    ...     "quantile_pct": [5.0, 70.0, 80.0, 90.0, 95.0], "sentiment": ["good", "bad", "bad", "good", "bad"],
-    ... })
+    >>> reports = REPORTS.example(report_id=list("vwxyz"), company_id=list("vwxyz"), created_at="2025-01-10")
+    >>> criteria = BANK_FLAG_CRITERIA.example(
+    ...     report_id=list("vwxyz"), criterion="overdraft", quantile_pct=[5.0, 70.0, 80.0, 90.0, 95.0],
+    ...     sentiment=["good", "bad", "bad", "good", "bad"],
+    ... )
     >>> odd = criterion_conflicts(criteria, reports)
     >>> odd[["report_id", "sentiment", "expected_sentiment"]].values.tolist()
     [['y', 'good', 'bad']]

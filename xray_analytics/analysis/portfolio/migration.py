@@ -26,6 +26,7 @@ from .counting import By, Level, at_level, columns_of, newest, with_companies
 from .default_spells import ENDED, ENDINGS, endings
 
 __all__ = ["ENDINGS", "STATES", "TRANSITIONS", "endings", "migration_matrix", "mobility", "transition_table"]
+__dir__ = __all__.copy
 
 _CLASS_STATES = tuple(str(risk_class) for risk_class in RISK_CLASSES)
 STATES = (*_CLASS_STATES, "unrated", "not_refreshed", *ENDED)
@@ -96,12 +97,10 @@ def transition_table(  # noqa: PLR0913 - the cohorts, what ended them, and what 
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2024-03-01", "2025-03-01", "2024-05-01"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b", "c"], "report_version": 1, "company_id": ["732829320", "732829320", "356000000"],
-    ...     "product": "bank", "created_at": day, "available_at": day, "is_backfilled": False,
-    ...     "bank_risk_class": [2, 3, 1],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b", "c"], company_id=["732829320", "732829320", "356000000"],
+    ...     created_at=["2024-03-01", "2025-03-01", "2024-05-01"], bank_risk_class=[2, 3, 1],
+    ... )
     >>> table = transition_table(reports, product="bank", as_of="2025-12-31")
     >>> table[["company_id", "from_class", "to_state"]].values.tolist()
     [['356000000', 1, 'not_refreshed'], ['732829320', 2, '3']]

@@ -62,12 +62,11 @@ def movement(  # noqa: PLR0913 - two days, and what counts as one
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10", "2025-03-10", "2025-03-11"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b", "c"], "report_version": 1, "company_id": ["732829320", "732829320", "356000000"],
-    ...     "product": "bank", "created_at": day, "available_at": day, "is_backfilled": False,
-    ...     "bank_risk_class": [2, 3, 1],
-    ... })
+    >>> from xray_analytics.tables import REPORTS
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b", "c"], company_id=["732829320", "732829320", "356000000"],
+    ...     created_at=["2025-01-10", "2025-03-10", "2025-03-11"], bank_risk_class=[2, 3, 1],
+    ... )
     >>> moved = movement(reports, product="bank", start="2025-01-31", end="2025-03-31")
     >>> moved[moved["n_in"] + moved["n_out"] > 0].values.tolist()
     [['stock_start', 2, 1, 0], ['new', 1, 1, 0], ['downgraded', 2, 0, 1], ['downgraded', 3, 1, 0],\

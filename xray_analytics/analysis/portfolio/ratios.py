@@ -22,6 +22,7 @@ from .counting import with_companies
 __all__ = [
     "NOTES", "NOTE_RATIOS", "VAT_RATES", "declared_vs_banked", "ratio_matrix", "ratio_quantiles", "ratios_from_notes",
 ]  # fmt: skip
+__dir__ = __all__.copy
 
 FEWEST_FOR_TAILS = 20
 _QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
@@ -74,15 +75,13 @@ def ratio_quantiles(
 
     Examples
     --------
-    >>> day = pd.to_datetime(["2025-01-10"] * 3, utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": list("xyz"), "report_version": 1, "company_id": list("xyz"), "product": "financial",
-    ...     "created_at": day, "available_at": day, "is_backfilled": False, "financial_risk_class": 2,
-    ... })
-    >>> ratios = pd.DataFrame({
-    ...     "report_id": list("xy"), "report_version": 1, "criterion": "equityTotalAssets",
-    ...     "value": [0.1, 0.3], "value_text": None,
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id=list("xyz"), company_id=list("xyz"), product="financial", created_at="2025-01-10",
+    ...     financial_risk_class=2,
+    ... )
+    >>> ratios = FINANCIAL_RATIOS.example(
+    ...     report_id=list("xy"), criterion="equityTotalAssets", value=[0.1, 0.3], value_text=None,
+    ... )
     >>> ratio_quantiles(ratios, reports)[["n", "n_missing", "p50"]].values.tolist()
     [[2.0, 1.0, 0.2]]
     """
@@ -125,10 +124,10 @@ def ratio_matrix(ratios: Frame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> ratios = pd.DataFrame({
-    ...     "report_id": ["a", "a", "b"], "report_version": 1, "criterion": ["net", "supplierScore", "net"],
-    ...     "value": [0.1, None, 0.2], "value_text": [None, "green", None],
-    ... })
+    >>> ratios = FINANCIAL_RATIOS.example(
+    ...     report_id=["a", "a", "b"], criterion=["net", "supplierScore", "net"], value=[0.1, None, 0.2],
+    ...     value_text=[None, "green", None],
+    ... )
     >>> ratio_matrix(ratios)["net"].tolist()
     [0.1, 0.2]
     """

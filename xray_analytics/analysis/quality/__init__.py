@@ -12,3 +12,4 @@ from .reconciliation import reconciliation
 from .sensitivity import sensitivity
 
 __all__ = ["coverage", "findings", "reconciliation", "sensitivity"]
+__dir__ = __all__.copy

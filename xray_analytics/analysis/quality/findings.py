@@ -92,16 +92,11 @@ def coverage(statements: Frame, reports: Frame, *, as_of: AsOf) -> pd.DataFrame:
 
     Examples
     --------
-    >>> created = pd.to_datetime(["2025-04-02"], utc=True)
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a"], "report_version": 1, "company_id": "732829320", "product": "bank",
-    ...     "created_at": created, "available_at": created, "is_backfilled": False,
-    ... })
-    >>> statements = pd.DataFrame({
-    ...     "report_id": "a", "report_version": 1,
-    ...     "start_date": pd.to_datetime(["2024-12-31", "2025-02-28"]),
-    ...     "end_date": pd.to_datetime(["2025-01-31", "2025-03-31"]),
-    ... })
+    >>> from xray_analytics.tables import REPORTS
+    >>> reports = REPORTS.example(report_id="a", company_id="732829320", created_at="2025-04-02")
+    >>> statements = STATEMENT_SUMMARIES.example(
+    ...     report_id="a", start_date=["2024-12-31", "2025-02-28"], end_date=["2025-01-31", "2025-03-31"],
+    ... )
     >>> coverage(statements, reports, as_of="2025-04-10").iloc[:, 3:7]
        n_days_covered  n_gap_days  n_months  freshness_days
     0              62          28         2              10

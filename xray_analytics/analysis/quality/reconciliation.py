@@ -99,12 +99,11 @@ def reconciliation(statements: Frame, transactions: Frame, movements: Frame | No
     The statement of the documented sample; its entries are not known.
 
     >>> from xray_analytics import tables
-    >>> day = pd.to_datetime(["2021-07-31", "2021-08-31"])
-    >>> statements = pd.DataFrame({
-    ...     "report_id": ["61e1a2b3c4d5e6f708192a3b"], "report_version": 1, "account_no": 0, "statement_no": 0,
-    ...     "start_date": day[:1], "end_date": day[1:], "start_balance": 166623.16, "end_balance": 262738.66,
-    ...     "total_credit": 164341.91, "total_debit": 68226.41, "movements": "correct",
-    ... })
+    >>> statements = STATEMENT_SUMMARIES.example(
+    ...     report_id="61e1a2b3c4d5e6f708192a3b", account_no=0, start_date="2021-07-31", end_date="2021-08-31",
+    ...     start_balance=166623.16, end_balance=262738.66, total_credit=164341.91, total_debit=68226.41,
+    ...     movements="correct",
+    ... )
     >>> reconciliation(statements, tables.TRANSACTIONS.empty())[["check", "expected", "difference", "verdict"]]
                  check   expected  difference  verdict
     0       arithmetic  262738.66         0.0       ok
@@ -114,7 +113,7 @@ def reconciliation(statements: Frame, transactions: Frame, movements: Frame | No
     4  service_verdict       1.00         0.0       ok
     """
     given = ((transactions, TRANSACTIONS), (statements, STATEMENT_SUMMARIES))
-    return by_report(_ledger, LEDGER, *given, None if movements is None else (movements, MOVEMENT_METRICS))
+    return by_report(_ledger, *given, None if movements is None else (movements, MOVEMENT_METRICS))
 
 
 def _ledger(transactions: Frame, statements: Frame, movements: Frame | None) -> pd.DataFrame:

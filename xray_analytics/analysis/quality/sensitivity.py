@@ -59,12 +59,12 @@ def sensitivity(
 
     Examples
     --------
-    >>> reports = pd.DataFrame({
-    ...     "report_id": ["a", "b", "c"], "report_version": 1, "company_id": ["x", "y", "z"],
-    ...     "data_sanity_pct": [100.0, 80.0, 40.0], "bank_risk_class": [1, 2, 6],
-    ... })
+    >>> reports = REPORTS.example(
+    ...     report_id=["a", "b", "c"], company_id=["x", "y", "z"], data_sanity_pct=[100.0, 80.0, 40.0],
+    ...     bank_risk_class=[1, 2, 3],
+    ... )
     >>> sensitivity(lambda frame: frame["bank_risk_class"].mean(), reports, (0, 50, 90))["value"].tolist()
-    [3.0, 1.5, 1.0]
+    [2.0, 1.5, 1.0]
     """
     if wrong := [t for t in thresholds if not 0 <= t <= 100]:
         raise InputError(f"the threshold {wrong[0]} is not from 0 to 100")

@@ -39,3 +39,4 @@ __all__ = [
     "default_rate_table", "holm", "hosmer_lemeshow", "jeffreys", "ks", "low_default_pd", "parsed_policy", "psi",
     "roc_curve", "shipped_policy", "somers_d", "spiegelhalter", "stuart_maxwell", "vintage_curves",
 ]  # fmt: skip
+__dir__ = __all__.copy

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from ...errors import InputError
 
@@ -18,17 +21,17 @@ class Policy:
 
     name: str
     version: str
-    min_companies: int
-    min_defaults: int
-    min_class_companies: int
-    min_segment_companies: int
-    level: float
-    confidence: float
-    auc_reference: float
-    pd_horizon_months: int
-    asset_correlation: float
-    psi_floor: float
-    max_data_age_days: int
+    min_companies: Annotated[int, Meta(ge=1)]
+    min_defaults: Annotated[int, Meta(ge=1)]
+    min_class_companies: Annotated[int, Meta(ge=1)]
+    min_segment_companies: Annotated[int, Meta(ge=20)]
+    level: Annotated[float, Meta(ge=0.0001, le=0.5)]
+    confidence: Annotated[float, Meta(ge=0.5, le=0.9999)]
+    auc_reference: Annotated[float, Meta(ge=0.5, le=1)]
+    pd_horizon_months: Annotated[int, Meta(ge=1, le=120)]
+    asset_correlation: Annotated[float, Meta(ge=0, le=0.99)]
+    psi_floor: Annotated[float, Meta(ge=1e-9, le=0.1)]
+    max_data_age_days: Annotated[int, Meta(ge=1)]
 
 
 def shipped_policy() -> Policy:
@@ -54,32 +57,23 @@ def parsed_policy(text: str, source: str) -> Policy:
         given: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{source} is no TOML: {error}; start from the shipped validation.toml") from None
-    names = {field.name: field.type for field in fields(Policy)}
-    missing, unknown = (sorted(a - b) for a, b in ((set(names), set(given)), (set(given), set(names))))
+    kinds = get_type_hints(Policy, include_extras=True)
+    missing, unknown = (sorted(a - b) for a, b in ((set(kinds), set(given)), (set(given), set(kinds))))
     if missing or unknown:
         parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(unknown)
         raise InputError(f"{source} {' and '.join(parts)}; start from the shipped validation.toml")
-    kinds: dict[Any, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
-    for name, kind in names.items():
-        if not isinstance(given[name], kinds[kind]) or isinstance(given[name], bool):
-            raise InputError(f"{source}: {name} is {given[name]!r}, where {kind} is needed")
-    values: dict[str, Any] = {
-        name: float(given[name]) if kind == "float" else given[name] for name, kind in names.items()
-    }
-    policy = Policy(**values)
-    _check(policy, source)
-    return policy
+    return Policy(**{name: _fitting(given[name], kind, f"{source}: {name}") for name, kind in kinds.items()})
 
 
-def _check(policy: Policy, source: str) -> None:
-    ranges = {
-        "min_companies": (1, None), "min_defaults": (1, None), "min_class_companies": (1, None),
-        "min_segment_companies": (20, None), "level": (0.0001, 0.5), "confidence": (0.5, 0.9999),
-        "auc_reference": (0.5, 1), "pd_horizon_months": (1, 120), "asset_correlation": (0, 0.99),
-        "psi_floor": (1e-9, 0.1), "max_data_age_days": (1, None),
-    }  # fmt: skip
-    for name, (low, high) in ranges.items():
-        value = getattr(policy, name)
-        if value < low or (high is not None and value > high):
-            allowed = f"{low} or more" if high is None else f"{low} to {high}"
-            raise InputError(f"{source}: {name} is {value}; allowed is {allowed}")
+def _fitting(value: Any, kind: Any, line: str) -> Any:
+    """The value as its kind and within the limits beside it."""
+    plain, limits = get_args(kind) or (kind, Meta())
+    try:
+        value = msgspec.convert(value, plain)
+    except msgspec.ValidationError:
+        raise InputError(f"{line} is {value!r}, where {plain.__name__} is needed") from None
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        allowed = f"{limits.ge} or more" if limits.le is None else f"{limits.ge} to {limits.le}"
+        raise InputError(f"{line} is {value}; allowed is {allowed}") from None

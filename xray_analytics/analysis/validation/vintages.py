@@ -76,15 +76,10 @@ def vintage_curves(  # noqa: PLR0913 - what is watched, since when and until whe
     --------
     Of two loans one defaults after about three months; the other is repaid after six.
 
-    >>> day = pd.to_datetime
-    >>> loans = pd.DataFrame({
-    ...     "loan_id": ["a", "b"], "company_id": ["x", "y"], "origination_date": day(["2024-01-01"] * 2),
-    ...     "closed_date": day([None, "2024-07-01"]), "refinanced_from": None,
-    ... })
-    >>> outcomes = pd.DataFrame({
-    ...     "company_id": ["x", "y"], "default_date": day(["2024-03-20", None]),
-    ...     "observed_until": day(["2024-12-31"] * 2),
-    ... })
+    >>> loans = LOANS.example(company_id=["x", "y"], origination_date="2024-01-01", closed_date=[None, "2024-07-01"])
+    >>> outcomes = OUTCOMES.example(
+    ...     company_id=["x", "y"], default_date=["2024-03-20", None], observed_until="2024-12-31"
+    ... )
     >>> curves = vintage_curves(loans, outcomes, known_until="2024-12-31")
     >>> curves["default_ratio"].tolist(), curves["n_at_risk"].tolist()
     ([0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5], [2, 2, 2, 1, 1, 1, 0])

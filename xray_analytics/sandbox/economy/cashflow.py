@@ -8,22 +8,23 @@ knows of outcomes; that who defaults often took a loan from a new lender before 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from .budget import Budget, plan_budget
-from .companies import MONTHS, Company, Floats, Timeline
+from .companies import MONTHS, Company, Floats, Timeline, depth
 from .labels import CUSTOMER_WORDS, LENDERS, SUPPLIER_WORDS
 from .ledger import (
-    Book,
+    Calendar,
+    CompanyLedger,
     Ints,
-    Ledger,
-    Months,
+    Movements,
     cents,
     overdraft_fees,
     settle,
     social_due_day,
     social_due_months,
-)  # fmt: skip
+)
 
 ALL = np.arange(MONTHS)
 LEAVES = ("dividend", "ASSOCIE", "VIR SEPA EMIS VERS ASSOCIE")
@@ -36,11 +37,46 @@ TRANSFERS_IN = (
 )
 
 
-def build_ledger(company: Company, timeline: Timeline) -> Ledger:
+@dataclass(frozen=True)
+class Budget:
+    """What a company takes, must pay, and would like to keep as cash at the end of each month [EUR]."""
+
+    receipts: Floats
+    wages: Floats
+    social: Floats
+    vat: Floats
+    rent: float
+    instalment: float
+    drawdown_month: int | None
+    cushion: Floats
+
+
+def plan_budget(rng: np.random.Generator, company: Company, months: Calendar) -> Budget:
+    """What season, trend and latent quality make of a company's size."""
+    quality, sector = company.quality, company.sector
+    trend = np.cumsum(0.004 * np.tanh(quality) + 0.006 * rng.standard_normal(MONTHS))
+    season = 1 + sector.swing * np.cos(2 * np.pi * (months.number - sector.peak) / 12)
+    vat, shock = company.truths.value_added_tax, company.truths.common_shock
+    usual = company.revenue / 12 * (1 + (vat.rate if vat else 0)) * np.exp(trend)
+    unsteady = 0.04 + 0.10 / (1 + np.exp(0.5 + 1.5 * quality))
+    receipts = usual * season * np.exp(unsteady * rng.standard_normal(MONTHS))
+    receipts *= 1 - (shock.receipts_loss * depth(shock) if shock else 0)
+    level = float(usual[0])
+    has_loan = rng.random() < 1 / (1 + np.exp(0.8 * quality.mean()))
+    instalment = level * rng.uniform(0.015, 0.05) if has_loan else 0.0
+    drawdown_month = int(rng.integers(6, 30)) if has_loan and rng.random() < 0.3 else None
+    wages, social = usual * sector.payroll_share * 0.58, usual * sector.payroll_share * 0.30
+    tax_due = receipts * (vat.paid_share if vat else 0)
+    rent = level * rng.uniform(0.02, 0.05)
+    cushion = np.clip(0.40 + 0.44 * quality + 0.08 * rng.standard_normal(MONTHS), -0.6, 3.0) * usual
+    return Budget(receipts, wages, social, tax_due, rent, instalment, drawdown_month, cushion)
+
+
+def build_ledger(company: Company, timeline: Timeline) -> CompanyLedger:
     """All movements of a company over the history, the same for every report on it."""
     rng = company.rng(1)
-    book = Book(int(np.datetime64(timeline.month_end(MONTHS - 1)).astype(np.int64)))
-    months = Months(timeline)
+    book = Movements(int(np.datetime64(timeline.month_end(MONTHS - 1)).astype(np.int64)))
+    months = Calendar(timeline)
     budget = plan_budget(rng, company, months)
     opening = round(float(budget.cushion[0]) * 100)
     _receipts(rng, book, company, months, budget)
@@ -79,7 +115,7 @@ def _parties(rng: np.random.Generator, words: tuple[str, ...], size: int) -> lis
     return [names[k] for k in rng.choice(n_names, size=size, p=shares / shares.sum())]
 
 
-def _receipts(rng: np.random.Generator, book: Book, company: Company, months: Months, budget: Budget) -> None:
+def _receipts(rng: np.random.Generator, book: Movements, company: Company, months: Calendar, budget: Budget) -> None:
     card, n_accounts = company.sector.card_share, len(company.ibans)
     counts = _counts(rng, 4 * _size(company) * (1.2 - card))
     month, amount = split(rng, budget.receipts * (1 - card), counts, 0.8)
@@ -105,7 +141,7 @@ def _monthly(month: Ints, amounts: Ints) -> Ints:
     return sums
 
 
-def _sweep(book: Book, months: Months, received: Ints, account: int) -> None:
+def _sweep(book: Movements, months: Calendar, received: Ints, account: int) -> None:
     """Once a month, what a second account took in goes to the first, in whole hundreds."""
     moved = received // 10_000 * 10_000
     days = months.working(months.first[ALL + 1] + 1)
@@ -113,7 +149,7 @@ def _sweep(book: Book, months: Months, received: Ints, account: int) -> None:
     book.add(days, moved, [("internal", "", "VIR CPTE A CPTE RECU")] * MONTHS)
 
 
-def _takings(rng: np.random.Generator, book: Book, months: Months, totals: Floats) -> None:
+def _takings(rng: np.random.Generator, book: Movements, months: Calendar, totals: Floats) -> None:
     """Card takings twice a week with a monthly fee line, and cash brought to the bank."""
     contract = int(rng.integers(10**6, 10**7))
     counts = np.full(MONTHS, 6, dtype=np.int64)
@@ -127,7 +163,7 @@ def _takings(rng: np.random.Generator, book: Book, months: Months, totals: Float
     book.add(months.due(ALL, 17), cents(np.round(totals * 0.1 / 20) * 20), [cash] * MONTHS)
 
 
-def _close_books(book: Book, months: Months, budget: Budget) -> tuple[Floats, Floats]:
+def _close_books(book: Movements, months: Calendar, budget: Budget) -> tuple[Floats, Floats]:
     """Purchases and surplus of each month [EUR] that lead from what was booked so far to the cushion wanted.
 
     Purchases stay between 15 % and 85 % of receipts; what does not fit leaves the company, or is brought in.
@@ -146,7 +182,7 @@ def _close_books(book: Book, months: Months, budget: Budget) -> tuple[Floats, Fl
     return purchases, surplus
 
 
-def _purchases(rng: np.random.Generator, book: Book, company: Company, months: Months, budget: Budget) -> None:
+def _purchases(rng: np.random.Generator, book: Movements, company: Company, months: Calendar, budget: Budget) -> None:
     purchases, surplus = _close_books(book, months, budget)
     texts = [LEAVES if amount > 0 else COMES_IN for amount in surplus]
     book.add(months.due(ALL, 26), -cents(surplus), texts)
@@ -169,7 +205,7 @@ def _purchase(party: str, way: float) -> tuple[str, str, str]:
     return ("card_payment", party, f"CARTE X4821 {party}")
 
 
-def _reject(book: Book, months: Months, days: Ints, amounts: Ints, parties: list[str]) -> None:
+def _reject(book: Movements, months: Calendar, days: Ints, amounts: Ints, parties: list[str]) -> None:
     """A debit (already written) comes back a working day later, and costs a fee on the next."""
     back = months.working(days + 1)
     book.add(back, -amounts, [("reject", party, f"REJET PRLV {party}") for party in parties])
@@ -181,7 +217,7 @@ def _reject(book: Book, months: Months, days: Ints, amounts: Ints, parties: list
     )
 
 
-def _staff(rng: np.random.Generator, book: Book, company: Company, months: Months, budget: Budget) -> None:
+def _staff(rng: np.random.Generator, book: Movements, company: Company, months: Calendar, budget: Budget) -> None:
     """Wages at the end of the month; social charges on their due date, late, rejected or not at all."""
     n_lines = min(company.employees, 3)
     shares = np.tile([0.42, 0.35, 0.23][:n_lines] / np.sum([0.42, 0.35, 0.23][:n_lines]), MONTHS)
@@ -209,7 +245,7 @@ def _payments(company: Company) -> int:
     return 4 if company.employees < 4 else 12
 
 
-def _fixed_costs(rng: np.random.Generator, book: Book, company: Company, months: Months, budget: Budget) -> None:
+def _fixed_costs(rng: np.random.Generator, book: Movements, company: Company, months: Calendar, budget: Budget) -> None:
     level = company.revenue / 12
     every_month = (
         ("rent", "SCI DES MURS REVES", "PRLV SEPA LOYER SCI DES MURS REVES", 5, budget.rent),
@@ -224,7 +260,7 @@ def _fixed_costs(rng: np.random.Generator, book: Book, company: Company, months:
         book.add(months.due(ALL, day), -cents(amount * noise), [(kind, party, label)] * MONTHS)
 
 
-def _borrowing(book: Book, months: Months, budget: Budget) -> None:
+def _borrowing(book: Movements, months: Calendar, budget: Budget) -> None:
     """Instalments on the 10th; a loan drawn within the history arrives as a plain transfer and is spent."""
     start = -1 if budget.drawdown_month is None else budget.drawdown_month
     paying = ALL[start + 1 :]
@@ -239,7 +275,7 @@ def _borrowing(book: Book, months: Months, budget: Budget) -> None:
         book.add(months.due(at, 15), -sum_drawn, [spent])
 
 
-def _stacked_loan(book: Book, company: Company, months: Months, budget: Budget) -> None:
+def _stacked_loan(book: Movements, company: Company, months: Calendar, budget: Budget) -> None:
     """A loan of a lender that was not paid before: the money goes to suppliers who waited."""
     stacking, start = company.truths.loan_stacking, company.stacked_month
     if stacking is None or start is None:
@@ -255,7 +291,7 @@ def _stacked_loan(book: Book, company: Company, months: Months, budget: Budget) 
     book.add(months.due(paid, 6), np.repeat(-instalment, len(paid)), lines)
 
 
-def _taxes(book: Book, company: Company, months: Months, budget: Budget) -> None:
+def _taxes(book: Movements, company: Company, months: Calendar, budget: Budget) -> None:
     """VAT of the month before by month, or of the quarter before for the smallest; the others as they fall due."""
     vat, line = company.truths.value_added_tax, ("tax", "DGFIP", "PRLV SEPA DGFIP TVA")
     is_quarterly = vat is not None and company.employees < vat.quarterly_below
@@ -278,7 +314,7 @@ def _taxes(book: Book, company: Company, months: Months, budget: Budget) -> None
     )
 
 
-def _oddities(rng: np.random.Generator, book: Book, company: Company, months: Months) -> None:
+def _oddities(rng: np.random.Generator, book: Movements, company: Company, months: Calendar) -> None:
     """Seizures, cash withdrawals, and refunds that look like rejects but are none."""
     risk = np.clip(np.exp(-6.6 - 1.2 * company.quality), 0, 0.2)
     seized = np.flatnonzero(rng.random(MONTHS) < risk)

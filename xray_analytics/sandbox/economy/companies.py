@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .identifiers import digest, dutch_iban, french_iban, object_id, shuffled, siren
 from .labels import FANCIES, REGIONS, SECTORS, Sector
-from .phenomena import Accounts, CommonShock, Cures, LoanStacking, RewrittenReports, StoppedUploads, Truths
+from .phenomena import CommonShock, Cures, LoanStacking, RewrittenReports, SeveralAccounts, StoppedUploads, Truths
 
 MONTHS = 36  # length of the history; reports are created in the last 24 of them
 BASE_HAZARD = 0.0002  # a month, at latent quality 0: about 2 % of the portfolio a year
@@ -249,7 +249,7 @@ def _stacked_month(rng: np.random.Generator, default_month: int | None, stacking
 
 
 def _ibans(
-    rng: np.random.Generator, key: tuple[int, int], code_type: str, accounts: Accounts | None
+    rng: np.random.Generator, key: tuple[int, int], code_type: str, accounts: SeveralAccounts | None
 ) -> tuple[str | None, ...]:
     several, third, hidden = rng.random(3)
     n_accounts = 1

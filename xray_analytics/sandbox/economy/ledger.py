@@ -20,7 +20,7 @@ INTEREST_PER_DAY = 0.11 / 365
 
 
 @dataclass(frozen=True)
-class Ledger:
+class CompanyLedger:
     """All movements, by account and day; `balances` holds the account's balance after each, all money in cents."""
 
     days: Ints
@@ -33,7 +33,7 @@ class Ledger:
     opening: Ints
 
 
-class Book:
+class Movements:
     """Movements while they are being written; `add` takes one stream at a time."""
 
     def __init__(self, last_day: int) -> None:
@@ -63,8 +63,9 @@ class Book:
 def working_days(first_year: int, last_year: int) -> np.busdaycalendar:
     """Monday to Friday without French public holidays."""
     years = range(first_year, last_year + 1)
-    fixed = [f"{y}-{day}" for y in years for day in
-             ("01-01", "05-01", "05-08", "07-14", "08-15", "11-01", "11-11", "12-25")]  # fmt: skip
+    fixed = [
+        f"{y}-{day}" for y in years for day in ("01-01", "05-01", "05-08", "07-14", "08-15", "11-01", "11-11", "12-25")
+    ]
     movable = [np.datetime64(_easter(y)) + shift for y in years for shift in (1, 39, 50)]
     return np.busdaycalendar(holidays=[*(np.datetime64(day) for day in fixed), *movable])
 
@@ -80,7 +81,7 @@ def _easter(year: int) -> date:
     return date(year, 3, easter) if easter <= 31 else date(year, 4, easter - 31)
 
 
-class Months:
+class Calendar:
     """The months of the history as arrays of day numbers (days since 1970)."""
 
     def __init__(self, timeline: Timeline) -> None:
@@ -115,7 +116,7 @@ def cents(amount: Floats) -> Ints:
     return np.rint(np.asarray(amount) * 100).astype(np.int64)
 
 
-def settle(book: Book, n_accounts: int, opening: int) -> Ledger:
+def settle(book: Movements, n_accounts: int, opening: int) -> CompanyLedger:
     """Sort the movements and run the balances; accounts beyond the first open at a tenth of the first."""
     days, accounts, amounts, texts = book.columns()
     order = np.lexsort((np.arange(len(days)), days, accounts))
@@ -126,7 +127,7 @@ def settle(book: Book, n_accounts: int, opening: int) -> Ledger:
         mine = accounts == account
         balances[mine] = openings[account] + np.cumsum(amounts[mine])
     kinds, parties, labels = _unzip(texts)
-    return Ledger(days, accounts, amounts, balances, kinds, parties, labels, openings)
+    return CompanyLedger(days, accounts, amounts, balances, kinds, parties, labels, openings)
 
 
 def _unzip(texts: Texts) -> tuple[Texts, Texts, Texts]:
@@ -134,7 +135,7 @@ def _unzip(texts: Texts) -> tuple[Texts, Texts, Texts]:
     return columns[:, 0], columns[:, 1], columns[:, 2]
 
 
-def daily_balance(book: Book, first_day: int, opening: int) -> Ints:
+def daily_balance(book: Movements, first_day: int, opening: int) -> Ints:
     """Closing balance of the first account on every day from `first_day` to the last."""
     days, accounts, amounts, _ = book.columns()
     mine = accounts == 0
@@ -143,7 +144,7 @@ def daily_balance(book: Book, first_day: int, opening: int) -> Ints:
     return np.asarray(opening + np.cumsum(flow))
 
 
-def overdraft_fees(book: Book, months: Months, opening: int) -> None:
+def overdraft_fees(book: Movements, months: Calendar, opening: int) -> None:
     """Quarterly interest on negative days, and a commission for each month that had some."""
     first_day = int(months.first[0])
     overdrawn = np.maximum(-daily_balance(book, first_day, opening), 0)

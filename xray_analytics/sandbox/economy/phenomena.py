@@ -90,7 +90,7 @@ class StoppedUploads:
 
 
 @dataclass(frozen=True)
-class Accounts:
+class SeveralAccounts:
     """Some companies show no IBAN, some have several accounts: accounts must be told apart by their balances."""
 
     found_by: ClassVar[tuple[str, ...]] = ("accounts", "quality.reconciliation")
@@ -160,7 +160,7 @@ class Truths:
     groups: Groups | None = Groups()
     cures: Cures | None = Cures()
     stopped_uploads: StoppedUploads | None = StoppedUploads()
-    accounts: Accounts | None = Accounts()
+    accounts: SeveralAccounts | None = SeveralAccounts()
     value_added_tax: ValueAddedTax | None = ValueAddedTax()
     loan_stacking: LoanStacking | None = LoanStacking()
     rewritten_reports: RewrittenReports | None = RewrittenReports()

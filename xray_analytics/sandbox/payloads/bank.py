@@ -14,8 +14,8 @@ import numpy as np
 from ..economy.companies import Company, ReportPlan, Timeline
 from ..economy.identifiers import digest
 from ..economy.labels import KINDS
-from ..economy.ledger import Ledger
-from .visible import Sight, Statement, criteria, sight
+from ..economy.ledger import CompanyLedger
+from .visible import ShownStatement, Sight, criteria, sight
 
 CLASS_CUTS = (0.2, 0.4, 0.6, 0.8)  # scores at or below: classes 1, 2, 3, 4; else 5
 SCORE_SCALE = (0, 0.08, 0.33, 0.555, 0.755, 1)  # weighted quantiles that stand at scores 0, 0.2 … 1
@@ -47,7 +47,7 @@ POPOVERS = {
 
 
 def bank_raw(
-    company: Company, plan: ReportPlan, ledger: Ledger, timeline: Timeline, *, rewritten: bool = False
+    company: Company, plan: ReportPlan, ledger: CompanyLedger, timeline: Timeline, *, rewritten: bool = False
 ) -> dict[str, Any]:
     """The `raw` member of a Bank X-Ray report; `rewritten` as it stands once its last statement is in."""
     seen = sight(company, plan, ledger, timeline, rewritten=rewritten)
@@ -123,7 +123,7 @@ def movement_report(seen: Sight) -> dict[str, dict[str, int | float]]:
     }
 
 
-def _summary(seen: Sight, statement: Statement) -> dict[str, Any]:
+def _summary(seen: Sight, statement: ShownStatement) -> dict[str, Any]:
     cents = seen.ledger.cents[statement.first : statement.stop]
     iban = seen.company.ibans[statement.account]
     return {

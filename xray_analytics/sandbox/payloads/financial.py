@@ -1,8 +1,8 @@
 """Yearly accounts as a Financial X-Ray and as the notes of a request, and the small ESG report.
 
-The accounts are a noisy view of latent quality. Their default probability is too low on purpose, as `truths` has it: a
-calibration test has something to find. Documented: `totalFixedAssetsTotalAssets`, `supplierScore`, the members of
-`raw` and of the notes. Assumed: the other criteria, the class limits, and all members of the ESG `raw`.
+The accounts are a noisy view of latent quality. Their default probability is too low on purpose, as `phenomena`
+has it: a calibration test has something to find. Documented: `totalFixedAssetsTotalAssets`, `supplierScore`, the
+members of `raw` and of the notes. Assumed: the other criteria, the class limits, and all members of the ESG `raw`.
 """
 
 from __future__ import annotations

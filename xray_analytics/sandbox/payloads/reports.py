@@ -25,7 +25,7 @@ CACHED_LEDGERS = 256
 
 
 class Economy:
-    """Invented companies and everything the service knows about them; `without` names what of `truths` is left out.
+    """Invented companies and everything the service knows about them; `without` names what of `phenomena` is left out.
 
     A company is built when it is first asked for; ledgers are kept for the latest `CACHED_LEDGERS` companies.
     """

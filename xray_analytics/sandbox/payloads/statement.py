@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..economy.companies import MONTHS, Company, Timeline
-from ..economy.ledger import Ledger, Months
+from ..economy.ledger import Calendar, CompanyLedger
 from .bank import raw_of
-from .visible import Sight, Statement
+from .visible import ShownStatement, Sight
 
 _NAMES = {
     "day": ("date", "date operation", "booked_date"),
@@ -80,11 +80,11 @@ def raw_of_statement(entries: Sequence[Entry], company: Company, seed: int) -> d
     opening = 0 if given is None else given - entries[0].cents
     days = np.array([entry.day for entry in entries], dtype=np.int64)
     kinds, labels = np.array([[_kind(e), e.label] for e in entries], dtype=object).T
-    ledger = Ledger(
+    ledger = CompanyLedger(
         days=days, accounts=np.zeros_like(days), cents=cents, balances=opening + np.cumsum(cents), kinds=kinds,
         parties=np.array([_party(label) for label in labels], dtype=object), labels=labels, opening=np.array([opening]),
     )  # fmt: skip
-    months = Months(Timeline(_month_end(entries[-1].day)))
+    months = Calendar(Timeline(_month_end(entries[-1].day)))
     statements = _statements(ledger, months)
     n_days = statements[-1].end - statements[0].start
     seen = Sight(replace(company, ibans=(None,)), ledger, months, statements, np.arange(len(days)), n_days)
@@ -132,7 +132,7 @@ def _month_end(day: int) -> date:
     return last
 
 
-def _statements(ledger: Ledger, months: Months) -> tuple[Statement, ...]:
+def _statements(ledger: CompanyLedger, months: Calendar) -> tuple[ShownStatement, ...]:
     """One statement for each month from the first entry to the last; what is older than the history joins the first."""
     first = max(0, int(np.searchsorted(months.first, ledger.days[0], side="right")) - 1)
     edges = [int(months.first[month]) - 1 for month in range(first, MONTHS + 1)]
@@ -140,7 +140,7 @@ def _statements(ledger: Ledger, months: Months) -> tuple[Statement, ...]:
     stops = [0, *np.searchsorted(ledger.days, edges[1:], side="right").tolist()]
     balances = [int(ledger.opening[0]), *(int(b) for b in ledger.balances)]
     return tuple(
-        Statement(
+        ShownStatement(
             no + 1, 0, edges[no], edges[no + 1], balances[stops[no]], balances[stops[no + 1]], *stops[no : no + 2]
         )
         for no in range(len(edges) - 1)

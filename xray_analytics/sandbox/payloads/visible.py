@@ -13,7 +13,7 @@ import numpy as np
 from ..economy.companies import Company, ReportPlan, Timeline
 from ..economy.identifiers import digest
 from ..economy.labels import KINDS
-from ..economy.ledger import Ints, Ledger, Months, social_due_day, social_due_months
+from ..economy.ledger import Calendar, CompanyLedger, Ints, social_due_day, social_due_months
 
 ALERTING = [kind for kind, shown in KINDS.items() if shown.alerts]
 OPERATING = ("customer", "card_takings", "cheque_in", "cash_in")
@@ -22,7 +22,7 @@ FREE = ("customer", "supplier_debit", "supplier_transfer", "card_payment")  # am
 
 
 @dataclass(frozen=True)
-class Statement:
+class ShownStatement:
     """One statement of one account: days after `start` up to `end`, rows `first` to `stop` of the ledger."""
 
     no: int
@@ -40,26 +40,28 @@ class Sight:
     """What a report is computed from: the statements handed in, and the rows of the ledger they hold."""
 
     company: Company
-    ledger: Ledger
-    months: Months
-    statements: tuple[Statement, ...]
+    ledger: CompanyLedger
+    months: Calendar
+    statements: tuple[ShownStatement, ...]
     rows: Ints
     n_days: int
 
 
-def sight(company: Company, plan: ReportPlan, ledger: Ledger, timeline: Timeline, *, rewritten: bool = False) -> Sight:
+def sight(
+    company: Company, plan: ReportPlan, ledger: CompanyLedger, timeline: Timeline, *, rewritten: bool = False
+) -> Sight:
     """The statements of the months of `plan`; one report in 25 lacks a statement in the middle.
 
     A report that is rewritten later lacks its last statement until then.
     """
-    months = Months(timeline)
+    months = Calendar(timeline)
     edges = [*range(plan.first_month, plan.last_month + 1, company.statement_months), plan.last_month + 1]
     periods = [(int(months.first[a]) - 1, int(months.first[b]) - 1) for a, b in pairwise(edges)]
     if len(periods) > 3 and digest(plan.id, "gap") % 25 == 0:
         del periods[len(periods) // 2]
     if plan.is_rewritten and not rewritten and len(periods) > 1:
         del periods[-1]
-    statements: list[Statement] = []
+    statements: list[ShownStatement] = []
     for account in range(len(company.ibans)):
         for start, end in periods:
             statements.append(_statement(ledger, len(statements) + 1, account, (start, end)))
@@ -67,13 +69,13 @@ def sight(company: Company, plan: ReportPlan, ledger: Ledger, timeline: Timeline
     return Sight(company, ledger, months, tuple(statements), rows, sum(b - a for a, b in periods))
 
 
-def _statement(ledger: Ledger, no: int, account: int, period: tuple[int, int]) -> Statement:
+def _statement(ledger: CompanyLedger, no: int, account: int, period: tuple[int, int]) -> ShownStatement:
     offset, stop = np.searchsorted(ledger.accounts, [account, account + 1])
     first, last = offset + np.searchsorted(ledger.days[offset:stop], period, side="right")
     before, after = (
         int(ledger.balances[row - 1] if row > offset else ledger.opening[account]) for row in (first, last)
     )
-    return Statement(no, account, *period, before, after, int(first), int(last))
+    return ShownStatement(no, account, *period, before, after, int(first), int(last))
 
 
 def criteria(seen: Sight) -> dict[str, float]:

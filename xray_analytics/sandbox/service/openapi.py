@@ -109,14 +109,12 @@ def _paths() -> dict[str, Any]:
         "/reports/{id}": {"get": _operation("getReport", "documented", _around("report", report), of="id")},
         "/reports/{id}/download": {"get": _operation("download", "documented", _ref("Download"), of="id")},
         "/media": {"post": _operation("declareMedium", "documented", declared, body=_ref("Declaration"))},
-        "/media/{id}": {
-            "post": _operation("putOnline", "documented", _around("medium", medium), body=online, of="id")
-        },
+        "/media/{id}": {"post": _operation("putOnline", "documented", _around("medium", medium), body=online, of="id")},
         "/businesses/{id}": {
             "get": _operation("getBusiness", "documented", business, of="id"),
             "post": _operation("setWebhooks", "assumed", business, body=wanted, of="id"),
         },
-    }  # fmt: skip
+    }
 
 
 def description(base_url: str) -> dict[str, Any]:

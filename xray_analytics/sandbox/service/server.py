@@ -63,7 +63,7 @@ def create_app(
     Raises
     ------
     InputError
-        A choice of `manners` is none of those there are.
+        A choice of `behaviour` is none of those there are.
     """
     chosen = Manners(**manners)
     app = Starlette(
