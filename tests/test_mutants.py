@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
+from xray_analytics.addresses import parse
 from xray_analytics.api.http.body import BOM
 from xray_analytics.api.storage import Receipt
 from xray_analytics.api.webhooks import signature
@@ -75,26 +76,28 @@ QUESTIONS: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         ((sent(), WebhookSettings(), NOW), ""), ((sent(AT, "a", "*", ("T", AT)), SCHEME, NOW), None),
         ((sent("9" * 15), SCHEME, NOW), None), ((sent("\u0663"), SCHEME, NOW), None),
     ],
-    "api.credentials.credentials_for": [
+    "api.http.credentials.credentials_for": [
         (("https://api.example/x", API), HEADERS), (("https://api.example:443/x", API), HEADERS),
         (("http://api.example/x", API), {}), (("https://api.example:444/", API), {}), (("https://evil/", API), {}),
     ],
-    "api.failure.plain": [
+    "api.http.failure.plain": [
         (("a T0K3N b u53r", API), "a *** b ***"), (("caf\u00e9\n~ ", API), "caf??~ "), (("x" * 81, API), "x" * 80),
         (("\x1f \x7f", API), "? ?"),
     ],
-    "api.failure.retry_after": [
+    "api.http.failure.retry_after": [
         (("120", None), 120.0), ((" 7 ", None), 7.0), (("-5", None), 0.0), (("9" * 10, None), 0.0), ((None, None), 0.0),
         (("9" * 9, None), 999_999_999.0), ((LATER, DATE), 30.0), ((DATE, LATER), 0.0), (("soon", DATE), 0.0),
         (("Wed, 21 Oct 2015 07:28:00 GMT", None), 0.0), (("\u0661", None), 0.0), (("1.5", None), 0.0),
     ],
     "api.storage.check_host": [
-        (("https://b.aws.com/k", API), None), (("https://b.aws.com:443/k", API), None), (("https://f.io/k", API), None),
+        (("https://b.aws.com/k", API), parse("https://b.aws.com/k")), (("https://f.io/k", API), parse("https://f.io/k")),
+        (("https://b.aws.com:443/k", API), parse("https://b.aws.com/k")),
         (("https://aws.com/k", API), UPLOAD), (("https://x.f.io/k", API), UPLOAD), (("http://f.io/k", API), UPLOAD),
         (("https://f.io:444/k", API), UPLOAD), (("https://u@f.io/k", API), UPLOAD), (("https://f.io:x/", API), UPLOAD),
-        (("http://127.0.0.1:9/k", API), UPLOAD), (("http://127.0.0.1:9/k", LOCAL), None),
+        (("http://127.0.0.1:9/k", API), UPLOAD), (("http://127.0.0.1:9/k", LOCAL), parse("http://127.0.0.1:9/k")),
         (("ftp://127.0.0.1/k", LOCAL), UPLOAD), (("http://192.0.2.1/k", LOCAL), UPLOAD),
-        (("https://127.0.0.1/k", LOCAL), None), (("https://f.iox/k", API), UPLOAD), (("//f.io/k", API), UPLOAD),
+        (("https://127.0.0.1/k", LOCAL), parse("https://127.0.0.1/k")),
+        (("https://f.iox/k", API), UPLOAD), (("//f.io/k", API), UPLOAD),
     ],
     "api.upload.check_receipt": [
         ((Receipt(200, {"ETag": DATA_MD5}), b"data"), None), ((Receipt(204, {}), b"data"), None),
@@ -114,12 +117,12 @@ QUESTIONS: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         ((b'{"report": "r", "bankXrayPdfB64": "JSVFT0Y="}', "r"), ("ApiError", "invalid_pdf")),
         ((b'{"report": "r", "bankXrayPdfB64": "JVBERi0xCiUlRU9G*"}', "r"), ("ApiError", "invalid_pdf")),
     ],
-    "api.body.decoded": [
+    "api.http.body.decoded": [
         (([b"[1,", b"2]"], "identity", 5), b"[1,2]"), (([b"[1,2]"], "", 4), ("OverflowError", None)),
         (([b"x"], "br", 9), ("KeyError", None)), (([b""], "gzip", 9), ("EOFError", None)),
         (([], " Identity ", 0), b""),
     ],
-    "api.body.is_json": [
+    "api.http.body.is_json": [
         ((b"{}",), True), ((BOM + b"[1]",), True), ((b"{}{}",), False), ((b'"\xff"',), False), ((b"[NaN]",), False),
         ((b"[" * 100_000,), False),
     ],

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import NoneType
 from typing import Any, Never, Self, TypeGuard
-from urllib.parse import urlsplit
 
+from . import addresses
 from .errors import InputError
 
 DEFAULT_BASE_URL = "https://api.lending.soprafinancing.io"
@@ -24,7 +24,6 @@ DEFAULT_API_VERSION = "2024-01-25"
 # product -> the service's word. Documented for these three; the words for Doc and Manager X-Ray are unknown.
 DEFAULT_SOURCES: Mapping[str, str] = {"bank": "bank_xray", "financial": "magpie", "esg": "esg"}
 DEFAULT_ID_PATTERN = "[0-9a-f]{24}"
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 HASHES = ("sha256", "sha384", "sha512", "sha1")
 # Whatever the settings say, nothing else ever reaches a URL, a path or a log line.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -204,7 +203,7 @@ class Settings:
         _check_kinds(self)
         for name in ("user_id", "session_token"):
             object.__setattr__(self, name, _secret(getattr(self, name), name))
-        object.__setattr__(self, "base_url", _checked_url(self.base_url))
+        object.__setattr__(self, "base_url", str(addresses.service(self.base_url)).rstrip("/"))
         if self.ca_file is not None:
             _check_ca_file(self.ca_file)
         above_0 = (
@@ -240,12 +239,12 @@ class Settings:
     @property
     def host(self) -> str:
         """Host and port of the service, for display."""
-        return urlsplit(self.base_url).netloc
+        return addresses.service(self.base_url).netloc
 
     @property
     def is_loopback(self) -> bool:
         """Whether the service runs on this machine, as the sandbox does."""
-        return urlsplit(self.base_url).hostname in LOOPBACK_HOSTS
+        return addresses.service(self.base_url).is_loopback
 
     def checked_id(self, text: str) -> str:
         """The id, if it may reach a URL; it is not repeated in the error, as it could be anything."""
@@ -379,13 +378,3 @@ def _check_ca_file(path: str | Path) -> None:
         raise InputError(
             f"ca_file {path} cannot be used ({reason}); name a PEM file of the authorities to trust"
         ) from None
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    local = parts.hostname in LOOPBACK_HOSTS
-    if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
-        raise InputError("base_url must be a plain address such as https://host, without user, query or fragment")
-    if parts.scheme != "https" and not (parts.scheme == "http" and local):
-        raise InputError(f"base_url {parts.scheme}://{parts.hostname} refused: https is required outside this machine")
-    return url.rstrip("/")

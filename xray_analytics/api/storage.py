@@ -1,7 +1,8 @@
 """The host that takes the files: reached with a signed address, in a session that knows no header of the service.
 
 Where a file may go is decided here: https and a host of the setting `upload_hosts` (*assumed*), or this machine if the
-service itself runs on it. A signed address is a key: it appears in no message and is never kept.
+service itself runs on it; and never to a private address, unless its host stands in that setting in full. A signed
+address is a key: it appears in no message and is never kept.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from .. import addresses
 from ..errors import UnavailableError, UploadError
-from ..settings import LOOPBACK_HOSTS, Settings
-from .http.deadline import Watchdog
+from ..settings import Settings
+from .http.deadline import Limit, Watchdog
 from .http.failure import Failure
-from .http.transport import FOREIGN, new_session, read_body, translated
+from .http.transport import new_session, read_body, translated
 
 _CHUNK = 65_536
 _ANSWER_CAP = 65_536
@@ -57,11 +58,11 @@ class Storage:
         UploadError
             The host is not one a file may go to (nothing was sent), or it did not answer.
         """
-        check_host(url, self._settings)
-        seconds = self._settings.upload_timeout
-        with self._watchdog.limit(seconds) as limit:
+        address, seconds = check_host(url, self._settings), self._settings.upload_timeout
+        is_named = address.is_loopback or address.host in self._settings.upload_hosts
+        with self._watchdog.limit(seconds, address, public_only=not is_named) as limit:
             for _ in range(_ATTEMPTS):
-                outcome = self._attempt(url, body, method, headers)
+                outcome = self._attempt(str(address), body, method, headers, limit)
                 if isinstance(outcome, Failure) and limit.is_over:
                     limit.expired = True
                 if limit.expired or not _may_heal(outcome):
@@ -72,11 +73,13 @@ class Storage:
             raise UploadError(f"the storage host did not take the file: {outcome.problem}; upload it again")
         return outcome
 
-    def _attempt(self, url: str, body: Iterable[bytes], method: str, headers: Mapping[str, str]) -> Receipt | Failure:
+    def _attempt(
+        self, url: str, body: Iterable[bytes], method: str, headers: Mapping[str, str], limit: Limit
+    ) -> Receipt | Failure:
         try:
             return self._exchange(url, body, method, headers)
-        except FOREIGN as error:
-            return translated(error)
+        except Exception as error:  # whatever the HTTP libraries make of a hostile answer
+            return translated(error, is_sent=limit.is_sent)
 
     def _exchange(self, url: str, body: Iterable[bytes], method: str, headers: Mapping[str, str]) -> Receipt | Failure:
         settings = self._settings
@@ -109,37 +112,42 @@ class Metered:
                 self._progress(min(start + _CHUNK, len(self._data)), len(self._data))
 
 
-def check_host(url: str, settings: Settings) -> None:
-    """Refuse an address to which no file may go.
+def check_host(url: str, settings: Settings) -> addresses.Address:
+    """The address, if a file may go there; what is connected to is this, and not the text.
 
     Raises
     ------
     UploadError
-        Another scheme than https, another host than the setting allows, another port, or an address with a user.
+        It is not of the grammar of `addresses`, has another scheme than https, another host than the setting allows,
+        another port, or names a private address that the setting does not name in full.
 
     Examples
     --------
     >>> settings = Settings(user_id="u", session_token="t")
-    >>> check_host("https://some-bucket.s3.eu-west-3.amazonaws.com/key?X-Amz-Signature=0", settings)
+    >>> check_host("https://some-bucket.s3.eu-west-3.amazonaws.com/key?X-Amz-Signature=0", settings).port
+    443
     >>> check_host("https://169.254.169.254/latest/meta-data", settings)
     Traceback (most recent call last):
     xray_analytics.errors.UploadError: the service asks to upload to 'https://169.254.169.254', which the setting \
 upload_hosts does not allow; nothing was sent, ask the vendor before you add it
     """
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise UploadError("the service sent a malformed upload address; nothing was sent, ask the vendor") from None
-    if settings.is_loopback and host in LOOPBACK_HOSTS and parts.scheme in ("http", "https"):
-        return
-    is_listed = any(host == name or (name.startswith(".") and host.endswith(name)) for name in settings.upload_hosts)
-    if not is_listed or parts.scheme != "https" or port not in (None, 443) or "@" in parts.netloc:
-        shown = re.sub(r"[^A-Za-z0-9.:/-]", "?", f"{parts.scheme}://{host}" + (f":{port}" if port else ""))[:100]
+        address = addresses.parse(url)
+    except ValueError as error:
         raise UploadError(
-            f"the service asks to upload to '{shown}', which the setting upload_hosts does not allow; "
-            "nothing was sent, ask the vendor before you add it"
+            f"the service sent a malformed upload address, {error}; nothing was sent, ask the vendor"
+        ) from None
+    if settings.is_loopback and address.is_loopback:
+        return address
+    host, named = address.host, settings.upload_hosts
+    is_listed = host in named or any(name.startswith(".") and host.endswith(name) for name in named)
+    is_private = addresses.is_private_host(host) and host not in named
+    if not is_listed or is_private or address.scheme != "https" or address.port != 443:
+        raise UploadError(
+            f"the service asks to upload to '{address.scheme}://{address.netloc}', which the setting upload_hosts does "
+            "not allow; nothing was sent, ask the vendor before you add it"
         )
+    return address
 
 
 def _may_heal(outcome: Receipt | Failure) -> bool:

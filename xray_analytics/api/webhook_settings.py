@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from .. import addresses
 from ..errors import InputError, WebhookError
-from ..settings import LOOPBACK_HOSTS, Secret, Settings, is_id
+from ..settings import Secret, Settings, is_id
 from .http.transport import Transport
 
 _IN_THE_APP = "look into the web app: Organization Settings, Webhooks"
@@ -133,9 +133,12 @@ def _webhook(one: Mapping[str, Any]) -> Webhook:
 
 
 def _check(url: str, events: Sequence[str]) -> None:
-    parts = urlsplit(url)
-    is_local = parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
-    if not parts.hostname or parts.username or parts.fragment or not (parts.scheme == "https" or is_local):
+    try:
+        address = addresses.parse(url)
+        is_allowed = address.scheme == "https" or address.is_loopback
+    except ValueError:
+        is_allowed = False
+    if not is_allowed:
         raise InputError("the url of a webhook must be an https address without user and fragment")
     if not events or not all(events):
         raise InputError("a webhook needs at least one event, such as new_report")

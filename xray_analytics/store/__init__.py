@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from .. import engine, tables
+from .. import addresses, engine, tables
 from ..errors import InputError, StoreError
 from . import commits, documents, maintenance, manifests, raw, snapshot, tombstones
 from .commits import Writer
@@ -65,6 +65,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        addresses.check_path(path)
         self.path = Path(path)
         self._root = Path(os.path.abspath(path))
 

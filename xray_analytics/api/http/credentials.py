@@ -2,28 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from ...errors import InputError
+from ... import addresses
 from ...settings import Settings
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-def check_address(settings: Settings) -> None:
-    """Refuse a `base_url` to which the headers must not travel.
-
-    Raises
-    ------
-    InputError
-        Not https, outside this machine; or a port that is no port.
-    """
-    try:
-        scheme, _, _ = _origin(settings.base_url)
-    except ValueError:
-        raise InputError(f"the port in base_url, {settings.host}, is not a number below 65536") from None
-    if scheme != "https" and not settings.is_loopback:
-        raise InputError(f"base_url of {settings.host} refused: https is required outside this machine")
 
 
 def credentials_for(url: str, settings: Settings) -> dict[str, str]:
@@ -39,15 +19,14 @@ def credentials_for(url: str, settings: Settings) -> dict[str, str]:
     >>> credentials_for("https://cdn.example/file", settings)
     {}
     """
-    if _origin(url) != _origin(settings.base_url):
+    try:
+        origin = addresses.parse(url).origin
+    except ValueError:
+        return {}
+    if origin != addresses.service(settings.base_url).origin:
         return {}
     return {
         "userId": settings.user_id.reveal(),
         "sessionToken": settings.session_token.reveal(),
         "October-Version": settings.api_version,
     }
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)

@@ -1,8 +1,12 @@
-"""One thread that ends every call whose time is up.
+"""One thread that ends every call whose time is up, and a door through which each call reaches its own host only.
 
 A read time-out starts again with each byte, so a server that sends one byte a second can hold a call for ever. The
 watchdog shuts the socket under such a call, whether it waits for headers or for the body. It never decides what the
 call then reports: whoever runs the call asks `Limit.expired`.
+
+A call says with its limit which address was checked. Its connection is refused where it is to another host or port, by
+whatever way the HTTP library came to that; and where the peer is not of the internet although the host came from
+outside, as when a name is resolved anew after it was checked. Both before a byte is sent.
 """
 
 from __future__ import annotations
@@ -17,18 +21,26 @@ from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
+from ...addresses import Address, is_public
+
 # A call may still be connecting when its time is up, and have no socket yet: look again after this many seconds.
 _AGAIN = 0.02
 
 
+class WrongPeer(ValueError):
+    """A call was about to reach another host than the one that was checked, or one it may not reach."""
+
+
 @dataclass(eq=False)
 class Limit:
-    """The time limit of one call: `ends` on the monotonic clock, `expired` once it was enforced.
+    """The limits of one call: `ends` on the monotonic clock, `expired` once it was enforced; and whom it may reach.
 
     `is_sent` says that a byte of the call may have left this machine, whatever came of it.
     """
 
     ends: float
+    address: Address
+    is_public_only: bool = False
     expired: bool = False
     is_sent: bool = False
     connection: Any = None
@@ -51,9 +63,12 @@ class Watchdog:
         self._closing = False
 
     @contextmanager
-    def limit(self, seconds: float) -> Iterator[Limit]:
-        """Limit the call that the current thread makes inside this block to `seconds`."""
-        limit = Limit(time.monotonic() + seconds)
+    def limit(self, seconds: float, address: Address, *, public_only: bool = False) -> Iterator[Limit]:
+        """Limit the call that the current thread makes inside this block to `seconds`, and to this host and port.
+
+        With `public_only` its peer must be of the internet, whatever its name is resolved to.
+        """
+        limit = Limit(time.monotonic() + seconds, address, public_only)
         self._here.limit = limit
         with self._changed:
             self._limits.add(limit)
@@ -64,6 +79,30 @@ class Watchdog:
             self._here.limit = None
             with self._changed:
                 self._limits.discard(limit)
+
+    def check_host(self, connection: Any, scheme: str) -> None:
+        """Refuse a connection to another host or port than the call of this thread was checked for.
+
+        Raises
+        ------
+        WrongPeer
+            It is another.
+        """
+        limit = getattr(self._here, "limit", None)
+        origin = (scheme, connection.host.strip("[]").lower(), connection.port)
+        if limit is None or limit.address.origin != origin:
+            raise WrongPeer("the HTTP library reads another host in the address")
+
+    def check_peer(self, wire: socket.socket) -> None:
+        """Refuse a peer that is not of the internet where the call of this thread may reach no other.
+
+        Raises
+        ------
+        WrongPeer
+            It is private.
+        """
+        if self._here.limit.is_public_only and not is_public(wire.getpeername()[0]):
+            raise WrongPeer("the name of the host leads to a private address")
 
     def attach(self, connection: Any) -> None:
         """Say that `connection`, whose socket is its `wire`, now serves the call of this thread, and no earlier one."""
@@ -113,11 +152,22 @@ def _announcing(pool: type[HTTPConnectionPool], watchdog: Watchdog) -> type[HTTP
         wire = None  # outlives `sock`, which is dropped as soon as an answer says that it ends with the connection
         limit: Limit | None = None
 
+        def _new_conn(self) -> socket.socket:  # the one place where urllib3 opens a socket, before any TLS
+            watchdog.check_host(self, pool.scheme)
+            wire: socket.socket = super()._new_conn()
+            try:
+                watchdog.check_peer(wire)
+            except BaseException:
+                wire.close()
+                raise
+            return wire
+
         def connect(self) -> None:
             super().connect()
             self.wire = self.sock
 
         def request(self, *args: Any, **options: Any) -> None:
+            watchdog.check_host(self, pool.scheme)  # a connection of the pool is not opened anew
             watchdog.attach(self)
             super().request(*args, **options)
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import msgspec
 
+from ... import addresses
 from ...errors import (
     ApiError,
     AuthenticationError,
@@ -144,8 +144,10 @@ def plain(text: str, settings: Settings) -> str:
 
 
 def _host_of(location: str) -> str:
+    if not location or (location.startswith("/") and not location.startswith("//")):
+        return "the same host"
     try:
-        return urlsplit(location).hostname or "the same host"
+        return addresses.parse(location).host
     except ValueError:
         return "a malformed address"
 

@@ -33,6 +33,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.exceptions import SSLError as UrllibSSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 
+from ... import addresses
 from ...errors import (
     ApiError,
     AuthenticationError,
@@ -44,15 +45,13 @@ from ...errors import (
 )
 from ...settings import Settings
 from .body import decoded, is_json, is_json_type
-from .credentials import check_address, credentials_for
-from .deadline import Watchdog
+from .credentials import credentials_for
+from .deadline import Watchdog, WrongPeer
 from .failure import Failure, plain, refusal, unknown_outcome
 from .rate_limit import Pace
 
 _CHUNK = 65_536
 _ERROR_BODY_CAP = 65_536
-# What the HTTP libraries raise for a call that went wrong; `translated` says what it means.
-FOREIGN = (OSError, HTTPError, HTTPException, UnicodeError)
 _LOOK = "look whether it was done before you send it again"
 _KEPT_HEADERS = ("Content-Type", "Date")
 _CUT = Failure(IncompleteBody, "the answer ended before its end", 200, retry=True)
@@ -84,6 +83,7 @@ class _Call:
     if_unknown: str = ""
     attempts: int = 0
     n_not_json: int = 0
+    address: addresses.Address = field(init=False)
 
 
 class _Session(requests.Session):
@@ -116,7 +116,7 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        check_address(settings)
+        addresses.service(settings.base_url)
         self._settings, self._clock = settings, clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, protects nothing
         self._closed = threading.Event()
@@ -241,6 +241,10 @@ class Transport:
     def _call(self, call: _Call) -> Response:
         if not call.path.startswith("/"):
             raise InputError("the path of a call must begin with a slash")
+        try:
+            call.address = addresses.parse(self._settings.base_url + call.path)
+        except ValueError as error:
+            raise InputError(f"the path of a call cannot be sent, {error}") from None
         outcome = self._policy(self._attempt, call)
         if isinstance(outcome, Failure):
             raise outcome.error(self._settings.host, call.path, call.attempts, method=call.method)
@@ -255,11 +259,16 @@ class Transport:
         if self._closed.is_set():
             return Failure(UnavailableError, "not sent, since this client is closed")
         call.attempts += 1
-        with self._watchdog.limit(call.seconds) as limit:
+        outcome: Response | Failure | None
+        with self._watchdog.limit(call.seconds, call.address) as limit:
             try:
                 outcome = self._exchange(call)
-            except FOREIGN as error:
-                outcome, limit.expired = translated(error), limit.is_over
+            except Exception as error:  # whatever the HTTP libraries make of a hostile answer
+                outcome, limit.expired = translated(error, is_sent=limit.is_sent), limit.is_over
+            except KeyboardInterrupt:
+                outcome = None
+        if outcome is None:  # raised here, it has no frame in which the token stands
+            raise KeyboardInterrupt
         if limit.expired and self._closed.is_set():
             outcome = Failure(UnavailableError, "given up by close", retry=True)
         elif limit.expired:
@@ -280,7 +289,7 @@ class Transport:
         return Failure(SilentServiceError, f"{most} calls in a row were not answered in time")
 
     def _exchange(self, call: _Call) -> Response | Failure:
-        url = self._settings.base_url + call.path
+        url = str(call.address)
         content_type = {"Content-Type": "application/json"} if call.content is not None else {}
         headers = {**self._session.headers, **credentials_for(url, self._settings), **content_type}
         request = requests.PreparedRequest()  # `Session.request` would merge settings that are empty, at each call
@@ -325,8 +334,10 @@ class Transport:
         return is_spent
 
 
-def translated(error: Exception) -> Failure:
-    """What a foreign exception means for the call; names its innermost cause by class only."""
+def translated(error: Exception, *, is_sent: bool = False) -> Failure:
+    """What a foreign exception, of any class, means for the call; names its innermost cause by class only."""
+    if isinstance(error, WrongPeer):
+        return Failure(ApiError, f"not sent, since {error}", code="wrong_host", advice="ask the vendor")
     root: BaseException = error
     while root.__context__ is not None:
         root = root.__context__
@@ -336,9 +347,11 @@ def translated(error: Exception) -> Failure:
         return Failure(UnavailableError, f"the TLS certificate or handshake was not accepted ({name})")
     if isinstance(error, (requests.Timeout, UrllibTimeout, TimeoutError)):
         return Failure(UnavailableError, f"timed out ({name})", retry=True, is_silence=True)
-    if isinstance(error, ValueError):
-        return Failure(ApiError, f"could not be sent ({name})")
-    return Failure(UnavailableError, f"no connection, or it broke ({name})", retry=True)
+    if isinstance(error, (OSError, HTTPError, HTTPException)) and not isinstance(error, ValueError):
+        return Failure(UnavailableError, f"no connection, or it broke ({name})", retry=True)
+    if is_sent:
+        return Failure(ApiError, f"sent an answer that is not HTTP ({name})", retry=True)
+    return Failure(ApiError, f"could not be sent ({name})")
 
 
 def new_session(settings: Settings, watchdog: Watchdog) -> _Session:

@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from typing import Any
-from urllib.parse import urlsplit
 
-from ...settings import LOOPBACK_HOSTS
+from ... import addresses
 from ..payloads.reports import encode
 
 SIGNATURE_HEADER, TIMESTAMP_HEADER = "X-October-Signature", "X-October-Timestamp"
@@ -24,10 +23,11 @@ TIMEOUT = 5.0
 
 def is_local(url: object) -> bool:
     """Whether the sandbox may call this address."""
-    if not isinstance(url, str):
+    try:
+        address = addresses.parse(url)
+    except ValueError:
         return False
-    parts = urlsplit(url)
-    return parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS and parts.port is not None
+    return address.scheme == "http" and address.is_loopback and address.port != 80  # a receiver is at a port of its own
 
 
 def schedule(delay: float, webhooks: Callable[[], list[dict[str, Any]]], events: Sequence[Mapping[str, str]]) -> None:
@@ -60,11 +60,11 @@ def signed(key: str, body: bytes, now: int) -> dict[str, str]:
 
 
 def _attempt(url: str, key: str, body: bytes) -> bool:
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    address = addresses.parse(url)
+    connection = HTTPConnection(address.host, address.port, timeout=TIMEOUT)
     try:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", path, body, signed(key, body, int(time.time())))
+        target = address.target if address.target.startswith("/") else f"/{address.target}"
+        connection.request("POST", target, body, signed(key, body, int(time.time())))
         return 200 <= connection.getresponse().status < 300
     except (OSError, HTTPException):
         return False

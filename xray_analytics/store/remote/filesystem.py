@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
+from ... import addresses
 from ...errors import InputError, StoreError
 
 _SPARK_SCHEMES = {"s3": "s3a"}
@@ -67,7 +67,7 @@ class Place:
 
     def spark_url(self, name: str) -> str:
         """The file as Spark's own readers name it."""
-        scheme = urlsplit(self.url).scheme or "file"
+        scheme = self.url.partition("://")[0] if "://" in self.url else "file"
         return f"{_SPARK_SCHEMES.get(scheme, scheme)}://{self.path}/{name}"
 
     def _write(self, target: str, data: pa.Buffer | bytes) -> None:
@@ -92,7 +92,8 @@ def place(url: str | os.PathLike[str], filesystem: fs.FileSystem | None = None) 
     Raises
     ------
     InputError
-        The URL holds a user or password, has no folder, or is of no file system that pyarrow knows.
+        The URL holds a user or password, has no folder, is of no file system that pyarrow knows, or would pass for a
+        folder of this machine: ``s3:/bucket``.
 
     Examples
     --------
@@ -104,23 +105,20 @@ def place(url: str | os.PathLike[str], filesystem: fs.FileSystem | None = None) 
 in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
     """
     text = os.fspath(url)
-    parts = urlsplit(text)
-    if parts.username or parts.password:
-        raise InputError(
-            "a URL with a user or password ends up in logs; leave them out and set them in the environment, such as "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
-    shown = text.partition("?")[0].rstrip("/")
+    is_url = addresses.is_meant_as_url(text)
+    full, shown = addresses.place(text) if is_url else (text, text.rstrip("/"))
     if filesystem is not None:
         return Place(shown, filesystem, shown)
-    if "://" not in text:
+    if not is_url:
         return Place(shown, fs.LocalFileSystem(), os.path.abspath(text))
     try:
-        found, path = fs.FileSystem.from_uri(text)
+        found, path = fs.FileSystem.from_uri(full)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{shown} is no place that pyarrow can open ({_why(error)}); s3://bucket/prefix is") from None
     if not path.strip("/"):
         raise InputError(f"{shown} names no folder; write one such as s3://bucket/prefix")
+    if not shown.endswith(path.strip("/")):
+        raise InputError(f"{shown} is read in another way by pyarrow; write s3://bucket/prefix with plain characters")
     return Place(shown, found, path.rstrip("/"))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 from pyarrow import fs
 
-from ... import engine, files
+from ... import addresses, engine, files
 from ...errors import InputError, StoreError
 from .. import manifests
 from ..manifests import Manifest
@@ -120,7 +120,7 @@ class PublishedStore:
 
 
 def _default_cache(url: str) -> Path:
-    name = hashlib.sha256(os.path.abspath(url).encode() if "://" not in url else url.encode()).hexdigest()[:16]
+    name = hashlib.sha256((url if addresses.is_meant_as_url(url) else os.path.abspath(url)).encode()).hexdigest()[:16]
     return Path(platformdirs.user_cache_dir("xray_analytics")) / "published" / name
 
 
