@@ -121,8 +121,7 @@ def test_fuzz__long(session, figure):
 def test_parse__any_text_is_an_address_of_plain_characters_or_a_value_error(text, form):
     try:
         address = parse(form.format(text))
-    except ValueError as error:
-        assert str(error).startswith("it")
+    except ValueError:
         return
     assert str(address).isascii()
     assert not set("\\ \t\n\r#@") & set(address.netloc)
@@ -144,7 +143,7 @@ def test_parse__refuses(text):
     ],
 )  # fmt: skip
 def test_parse__refuses_hosts_that_can_be_read_in_two_ways(host):
-    with pytest.raises(ValueError, match="its? "):
+    with pytest.raises(ValueError, match=r"its? "):
         parse(f"https://{host}/k")
 
 

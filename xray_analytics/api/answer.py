@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..errors import ReportError
-from .http.body import BOM
+from .http.body import BOM, UNREADABLE
 
 Kind = Literal["request", "report"]
 
@@ -97,7 +97,7 @@ def object_of(envelope: str, body: bytes) -> dict[str, Any] | None:
     """
     try:
         outer = _CONTENT.decode(body.removeprefix(BOM))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
+    except UNREADABLE:
         return None
     if not isinstance(outer, dict):
         return None
@@ -119,7 +119,7 @@ def id_of(envelope: str, body: bytes) -> str | None:
         outer = _identified(envelope).decode(body.removeprefix(BOM))
         inner = getattr(outer, envelope)
         return msgspec.json.decode((inner if isinstance(inner, _Identified) else outer).id, type=str | None)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -142,6 +142,13 @@ def elements_of(plural: str, body: bytes) -> tuple[list[bytes], int | None] | st
     >>> elements_of("reports", b'{"items": []}')
     'members: items'
     """
+    try:
+        return _elements(plural, body)
+    except UNREADABLE as error:
+        return f"it cannot be read: {type(error).__name__}"
+
+
+def _elements(plural: str, body: bytes) -> tuple[list[bytes], int | None] | str:
     text = body.removeprefix(BOM).lstrip()
     if text.startswith(b"["):
         return [bytes(element) for element in _ELEMENTS.decode(text)], None

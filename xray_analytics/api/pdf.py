@@ -8,6 +8,7 @@ import msgspec
 
 from ..errors import ApiError, PermissionDenied
 from ..settings import Settings
+from .http.body import UNREADABLE
 from .http.transport import Transport
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -63,14 +64,14 @@ def pdf_of(body: bytes, report_id: str) -> bytes:
 def _members(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _MEMBERS.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return {}
 
 
 def _text(members: dict[str, msgspec.Raw], name: str) -> str | None:
     try:
         return msgspec.json.decode(members.get(name, b"null"), type=str | None)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

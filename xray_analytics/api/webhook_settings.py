@@ -17,6 +17,7 @@ import msgspec
 from .. import addresses
 from ..errors import InputError, WebhookError
 from ..settings import Secret, Settings, is_id
+from .http.body import UNREADABLE
 from .http.transport import Transport
 
 _IN_THE_APP = "look into the web app: Organization Settings, Webhooks"
@@ -95,7 +96,10 @@ def _path(settings: Settings) -> str:
 def _read(transport: Transport, settings: Settings) -> list[dict[str, Any]]:
     """The settings exactly as the service shows them, members unknown here included."""
     response = transport.get(_path(settings))
-    found: Any = msgspec.json.decode(response.body) if response.is_json else None
+    try:
+        found: Any = msgspec.json.decode(response.body)
+    except UNREADABLE:
+        found = None
     for name in ("business", "settings", "webhooks"):
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, list) or not all(_is_setting(one) for one in found):

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 import msgspec
 
 BOM = b"\xef\xbb\xbf"
+# What decoding JSON raises that someone made up: no JSON, no UTF-8, too deep, a number that fits nowhere.
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, ArithmeticError)
 _JSON_TYPE = re.compile(r"(application|text)/([\w.-]+\+)?json", re.ASCII | re.IGNORECASE)
 # RFC 9110: "deflate" is the zlib format, not a bare stream.
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -58,7 +60,7 @@ def is_json(body: bytes) -> bool:
         if not text.isascii():
             text.decode()
         msgspec.json.decode(text, type=msgspec.Raw)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 

@@ -11,6 +11,7 @@ outside, as when a name is resolved anew after it was checked. Both before a byt
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ from ...addresses import Address, is_public
 
 # A call may still be connecting when its time is up, and have no socket yet: look again after this many seconds.
 _AGAIN = 0.02
+_HERE = threading.local()  # `limit`: of the call that this thread makes
 
 
 class WrongPeer(ValueError):
@@ -57,7 +59,6 @@ class Watchdog:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._limits: set[Limit] = set()
-        self._here = threading.local()
         self._thread: threading.Thread | None = None
         self._wakes_at = 0.0
         self._closing = False
@@ -69,14 +70,14 @@ class Watchdog:
         With `public_only` its peer must be of the internet, whatever its name is resolved to.
         """
         limit = Limit(time.monotonic() + seconds, address, public_only)
-        self._here.limit = limit
+        _HERE.limit = limit
         with self._changed:
             self._limits.add(limit)
             self._rouse(limit.ends)
         try:
             yield limit
         finally:
-            self._here.limit = None
+            _HERE.limit = None
             with self._changed:
                 self._limits.discard(limit)
 
@@ -88,7 +89,7 @@ class Watchdog:
         WrongPeer
             It is another.
         """
-        limit = getattr(self._here, "limit", None)
+        limit = getattr(_HERE, "limit", None)
         origin = (scheme, connection.host.strip("[]").lower(), connection.port)
         if limit is None or limit.address.origin != origin:
             raise WrongPeer("the HTTP library reads another host in the address")
@@ -101,13 +102,13 @@ class Watchdog:
         WrongPeer
             It is private.
         """
-        if self._here.limit.is_public_only and not is_public(wire.getpeername()[0]):
+        if _HERE.limit.is_public_only and not is_public(wire.getpeername()[0]):
             raise WrongPeer("the name of the host leads to a private address")
 
     def attach(self, connection: Any) -> None:
         """Say that `connection`, whose socket is its `wire`, now serves the call of this thread, and no earlier one."""
         with self._changed:
-            limit = getattr(self._here, "limit", None)
+            limit = getattr(_HERE, "limit", None)
             connection.limit = limit
             if limit is not None:
                 limit.connection = connection
@@ -142,6 +143,18 @@ class Watchdog:
                 if any(limit.expired for limit in self._limits):
                     self._wakes_at = min(self._wakes_at, now + _AGAIN)
                 self._changed.wait(min(max(self._wakes_at - now, 0.0), threading.TIMEOUT_MAX))
+
+
+def _may_be_logged(record: logging.LogRecord) -> bool:
+    """Whether a line of the HTTP library may be logged: of our calls only that one begins.
+
+    The others repeat what a service sent, and signed addresses, which are keys.
+    """
+    return getattr(_HERE, "limit", None) is None or str(record.msg).startswith("Starting new")
+
+
+for _name in ("connectionpool", "connection", "response", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_may_be_logged)
 
 
 def _announcing(pool: type[HTTPConnectionPool], watchdog: Watchdog) -> type[HTTPConnectionPool]:

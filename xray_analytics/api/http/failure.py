@@ -23,6 +23,7 @@ from ...errors import (
     UnavailableError,
 )
 from ...settings import Settings
+from .body import UNREADABLE
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _KINDS: dict[int, type[ApiError]] = dict.fromkeys(RETRIED, UnavailableError) | {
@@ -156,7 +157,7 @@ def _words(body: bytes) -> str:
     """The `error` code, or the field names of `errors`: assumed, by analogy with an older API of the vendor."""
     try:
         content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return ""
     if not isinstance(content, dict):
         return ""
