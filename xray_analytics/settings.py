@@ -25,6 +25,7 @@ DEFAULT_API_VERSION = "2024-01-25"
 DEFAULT_SOURCES: Mapping[str, str] = {"bank": "bank_xray", "financial": "magpie", "esg": "esg"}
 DEFAULT_ID_PATTERN = "[0-9a-f]{24}"
 HASHES = ("sha256", "sha384", "sha512", "sha1")
+_SECRET_NAMES = ("user_id", "session_token", "keys", "path_secret")
 # Whatever the settings say, nothing else ever reaches a URL, a path or a log line.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -44,6 +45,11 @@ class Secret:
     def reveal(self) -> str:
         """The secret itself: for the request header, and for nothing else."""
         return self._value
+
+    @property
+    def is_printable(self) -> bool:
+        """Whether it is of printable ASCII characters without spaces, as a header can carry it."""
+        return isinstance(self._value, str) and re.fullmatch(r"[\x21-\x7e]{1,4096}", self._value) is not None
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -89,11 +95,12 @@ class WebhookSettings:
     max_pending: int = 10_000
 
     def __post_init__(self) -> None:
+        _hide(self, "keys", "path_secret")
         _check_kinds(self, "webhook.")
-        keys = (self.keys,) if not isinstance(self.keys, (list, tuple)) else self.keys
-        object.__setattr__(self, "keys", tuple(_secret(key, "webhook.keys") for key in keys))
+        for key in self.keys:
+            _check_secret(key, "webhook.keys")
         if self.path_secret is not None:
-            object.__setattr__(self, "path_secret", _secret(self.path_secret, "webhook.path_secret"))
+            _check_secret(self.path_secret, "webhook.path_secret")
             if not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", self.path_secret.reveal()):
                 raise InputError("settings: webhook.path_secret must be 16 to 128 letters, digits, '-' or '_'")
         if bool(self.keys) != bool(self.signature_header):
@@ -125,17 +132,14 @@ class WebhookSettings:
         InputError
             The file holds an unknown name, or the parts do not fit together.
         """
-        environ = os.environ if environ is None else environ
-        values = read_settings_file(file or environ.get("XRAY_SETTINGS")).get("webhook", {})
+        given = _variables(environ, "XRAY_WEBHOOK_", ("keys", "path_secret"))
+        file = file or _settings_path(environ)
+        del environ  # and with it what a traceback may show of this frame
+        values = read_settings_file(file).get("webhook", {})
         unknown = sorted(set(values) - {f.name for f in fields(cls)}) if isinstance(values, dict) else ["no table"]
         if unknown:
             raise InputError(f"settings: [webhook] holds unknown names {unknown}")
-        values = dict(values)
-        if environ.get("XRAY_WEBHOOK_KEYS"):
-            values["keys"] = environ["XRAY_WEBHOOK_KEYS"].split()
-        if environ.get("XRAY_WEBHOOK_PATH_SECRET"):
-            values["path_secret"] = environ["XRAY_WEBHOOK_PATH_SECRET"]
-        return cls(**values)
+        return cls(**{**values, **given})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,9 +204,10 @@ class Settings:
     transaction_aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _hide(self, "user_id", "session_token")
         _check_kinds(self)
         for name in ("user_id", "session_token"):
-            object.__setattr__(self, name, _secret(getattr(self, name), name))
+            _check_secret(getattr(self, name), name)
         object.__setattr__(self, "base_url", str(addresses.service(self.base_url)).rstrip("/"))
         if self.ca_file is not None:
             _check_ca_file(self.ca_file)
@@ -271,12 +276,12 @@ class Settings:
         InputError
             A credential is missing, or the file holds an unknown name.
         """
-        environ = os.environ if environ is None else environ
-        values = read_settings_file(file or environ.get("XRAY_SETTINGS"))
+        names = ("user_id", "session_token", "api_version", "base_url", "business_id", "ca_file")
+        given = _variables(environ, "XRAY_", names)
+        file = file or _settings_path(environ)
+        del environ  # and with it what a traceback may show of this frame
+        values = {**read_settings_file(file), **given}
         values.pop("webhook", None)  # for the receiver, which may run elsewhere
-        for name in ("user_id", "session_token", "api_version", "base_url", "business_id", "ca_file"):
-            if environ.get(f"XRAY_{name.upper()}"):
-                values[name] = environ[f"XRAY_{name.upper()}"]
         missing = [f"XRAY_{n.upper()}" for n in ("user_id", "session_token") if not values.get(n)]
         if missing:
             raise InputError(
@@ -296,13 +301,9 @@ def read_settings_file(path: str | Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"settings file {path} cannot be read ({why}); mend it, or XRAY_SETTINGS names another"
-        ) from None
+    values = _loaded(path)
+    if isinstance(values, str):
+        raise InputError(f"settings file {path} cannot be read ({values}); mend it, or XRAY_SETTINGS names another")
     unknown = sorted(set(values) - {"webhook", *(f.name for f in fields(Settings))})
     if unknown:
         known = ", ".join((*(f.name for f in fields(Settings)), "webhook"))
@@ -317,6 +318,33 @@ def read_settings_file(path: str | Path | None) -> dict[str, Any]:
     if "upload_hosts" in values:
         values["upload_hosts"] = tuple(values["upload_hosts"])
     return values
+
+
+def _loaded(path: str | Path) -> dict[str, Any] | str:
+    """What the file says, its secrets hidden, or why it cannot be read: nothing is raised where its text stands."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    webhook = values.get("webhook")
+    for found in (values, webhook if isinstance(webhook, dict) else {}):
+        found.update({name: _hidden(found[name]) for name in _SECRET_NAMES if found.get(name)})
+    return values
+
+
+def _variables(environ: Mapping[str, str] | None, prefix: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """The variables of these names that are set, secrets hidden; raises nothing."""
+    environ = os.environ if environ is None else environ
+    found: dict[str, Any] = {
+        name: environ[f"{prefix}{name.upper()}"] for name in names if environ.get(f"{prefix}{name.upper()}")
+    }
+    if "keys" in found:
+        found["keys"] = found["keys"].split()
+    return {name: _hidden(value) if name in _SECRET_NAMES else value for name, value in found.items()}
+
+
+def _settings_path(environ: Mapping[str, str] | None) -> str | None:
+    return (os.environ if environ is None else environ).get("XRAY_SETTINGS")
 
 
 def _is_texts(value: object) -> bool:
@@ -363,11 +391,25 @@ def is_id(text: object, pattern: str = DEFAULT_ID_PATTERN) -> TypeGuard[str]:
     return isinstance(text, str) and bool(_SAFE_ID.fullmatch(text) and re.fullmatch(pattern, text, re.ASCII))
 
 
-def _secret(value: str | Secret, name: str) -> Secret:
-    secret = value if isinstance(value, Secret) else Secret(str(value))
-    if not isinstance(value, (str, Secret)) or not re.fullmatch(r"[\x21-\x7e]{1,4096}", secret.reveal()):
+def _hide(settings: Settings | WebhookSettings, *names: str) -> None:
+    """Hide the secrets of settings that are being made, before anything about them can be refused."""
+    for name in names:
+        object.__setattr__(settings, name, _hidden(getattr(settings, name)))
+        if name == "keys" and not isinstance(settings.__dict__[name], tuple):
+            object.__setattr__(settings, name, (settings.__dict__[name],))
+
+
+def _hidden(value: Any) -> Any:
+    """A secret, a tuple of them, or nothing; whether it can be one is asked later."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_hidden, value))
+    return value if value is None or isinstance(value, Secret) else Secret(value)
+
+
+def _check_secret(secret: Secret, name: str) -> None:
+    """Refuse what no header can carry; no frame of the error holds it."""
+    if not secret.is_printable:
         raise InputError(f"{name} must be printable ASCII without spaces; copy it again from the web app")
-    return secret
 
 
 def _check_ca_file(path: str | Path) -> None:

@@ -5,7 +5,6 @@ The envelopes of lists are *assumed*: a bare array, ``{"reports": [...]}`` or ``
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -133,7 +132,7 @@ def _identified(envelope: str) -> msgspec.json.Decoder[Any]:
 def elements_of(plural: str, body: bytes) -> tuple[list[bytes], int | None] | str:
     """The exact bytes of each element of a list, and how many `remain` if that is said.
 
-    For any other JSON document, the names of the members seen instead.
+    For any other JSON document, the names of the members seen instead, as the service wrote them.
 
     Examples
     --------
@@ -158,4 +157,4 @@ def _elements(plural: str, body: bytes) -> tuple[list[bytes], int | None] | str:
             remaining = msgspec.json.decode(members.get("remaining", b"null"))
             elements = [bytes(element) for element in _ELEMENTS.decode(members[name])]
             return elements, remaining if isinstance(remaining, int) else None
-    return "members: " + (re.sub(r"[^\w, -]", "?", ", ".join(members), flags=re.ASCII)[:80] or "none")
+    return f"members: {', '.join(members) or 'none'}"

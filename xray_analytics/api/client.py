@@ -21,7 +21,7 @@ from ..settings import Settings, is_id
 from . import parallel, pdf, requests, upload, waiting, webhook_settings
 from .answer import Answer, Kind, elements_of, id_of
 from .http.body import is_json
-from .http.failure import http_date
+from .http.failure import http_date, plain
 from .http.transport import Response, Transport
 from .journal import PATIENCE
 
@@ -347,18 +347,20 @@ class XRayClient:
         raise _unexpected("endless_list", f"/{kind}s", f"the list goes on after {settings.max_pages} pages (max_pages)")
 
     def _page(self, kind: Kind, params: Mapping[str, str | int]) -> tuple[list[Answer], int | None]:
-        path = f"/{kind}s"
+        path, settings = f"/{kind}s", self._settings
         response = self._receive(path, params)
         if not response.is_json:
             raise _unexpected("invalid_json", path, "the body is not JSON to its end")
         listed = elements_of(f"{kind}s", response.body)
         if isinstance(listed, str):
-            raise _unexpected("invalid_list", path, f"neither a list nor an object that holds one ({listed})")
+            raise _unexpected(
+                "invalid_list", path, f"neither a list nor an object that holds one ({plain(listed, settings)})"
+            )
         elements, remaining = listed
         answers = []
         for position, element in enumerate(elements):
             identity = id_of(kind, element)
-            if identity is None or not is_id(identity, self._settings.id_pattern):
+            if identity is None or not is_id(identity, settings.id_pattern):
                 problem = f"element {position} has no id of the form of the setting id_pattern"
                 raise _unexpected("invalid_list", path, problem)
             answers.append(self._answer(kind, identity, element))

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ApiError, InputError, UploadError
 from ..settings import Settings, is_id
 from .answer import object_of
+from .http.failure import plain
 from .storage import Metered, Receipt, Sent, Storage, check_host
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Upload:
         medium_id = medium.get("id")
         if not is_id(medium_id, self._settings.id_pattern):
             raise UploadError("POST /media: the answer holds no medium with an id; nothing was sent, ask the vendor")
-        target = target_of(medium.get("upload"))
+        target = target_of(medium.get("upload"), self._settings)
         check_host(target.url, self._settings)
         return medium_id, target
 
@@ -224,7 +225,7 @@ class Upload:
             self._journal.settle(intent, {"medium_id": medium_id})
 
 
-def target_of(upload: object) -> Target:
+def target_of(upload: object, settings: Settings) -> Target:
     """Where to send the file, from either assumed shape of ``upload``.
 
     Raises
@@ -234,9 +235,10 @@ def target_of(upload: object) -> Target:
 
     Examples
     --------
-    >>> target_of({"url": "https://b.s3.amazonaws.com/", "fields": {"key": "k"}}).fields
+    >>> settings = Settings(user_id="user", session_token="token")
+    >>> target_of({"url": "https://b.s3.amazonaws.com/", "fields": {"key": "k"}}, settings).fields
     {'key': 'k'}
-    >>> target_of({"href": "https://b.s3.amazonaws.com/"})
+    >>> target_of({"href": "https://b.s3.amazonaws.com/"}, settings)
     Traceback (most recent call last):
     xray_analytics.errors.UploadError: POST /media: `upload` is neither {url, fields} nor {url, method: PUT, headers} \
 (members: href); nothing was sent, ask the vendor
@@ -248,7 +250,7 @@ def target_of(upload: object) -> Target:
         wrong = [name for name in headers if not _HEADER.fullmatch(name)] if fields is None else []
         if not wrong and not any(set(n + headers[n]) & {"\r", "\n"} for n in headers):
             return Target(url, fields, headers if fields is None else {})
-    members = re.sub(r"[^\w, -]", "?", ", ".join(map(str, found)), flags=re.ASCII)[:80] or "none"
+    members = plain(", ".join(map(str, found)), settings) or "none"
     raise UploadError(
         f"POST /media: `upload` is neither {{url, fields}} nor {{url, method: PUT, headers}} (members: {members}); "
         "nothing was sent, ask the vendor"

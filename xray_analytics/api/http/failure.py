@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -139,9 +140,43 @@ def http_date(value: str | None) -> datetime | None:
 
 def plain(text: str, settings: Settings) -> str:
     """At most 80 printable ASCII characters of a `text` that the service sent, without the secrets."""
+    return re.sub(r"[^\x20-\x7e]", "?", masked(text, settings))[:80]
+
+
+def masked(text: str, settings: Settings) -> str:
+    """`text` without the secrets, in the forms in which a service may repeat them.
+
+    As they are, in either case; with characters escaped for a URL (once or more), JSON, HTML or a string; in
+    hexadecimal digits; in base64 or base64url, also inside of something longer.
+
+    Examples
+    --------
+    >>> settings = Settings(user_id="canary-user", session_token="canary-token")
+    >>> masked("no %63anary%2Dtoken, no 63616e6172792d746f6b656e, no eD1jYW5hcnktdG9rZW4mYQ==", settings)
+    'no ***, no ***, no eD***mYQ=='
+    """
     for secret in (settings.session_token, settings.user_id):
-        text = re.sub(re.escape(secret.reveal()), "***", text, flags=re.IGNORECASE)
-    return re.sub(r"[^\x20-\x7e]", "?", text)[:80]
+        forms = "|".join(_forms(secret.reveal()))
+        text = re.sub(forms, "***", text, flags=re.IGNORECASE)
+    return text
+
+
+def _forms(secret: str) -> list[str]:
+    """Patterns of a secret; of a very short one only itself, since its other forms are parts of many words."""
+    escaped = r"(?:{}|%(?:25)*{code}|\\u00{code}|\\x{code}|&#0*{number};|&#x0*{code};)"
+    as_it_is = "".join(escaped.format(re.escape(c), code=f"{ord(c):02x}", number=ord(c)) for c in secret)
+    if len(secret) < 4:
+        return [as_it_is]
+    data = secret.encode()
+    return [*map(_base64, (data, data, data), range(3)), "[ :-]?".join(f"{byte:02x}" for byte in data), as_it_is]
+
+
+def _base64(data: bytes, offset: int) -> str:
+    """The base64 of something in which `data` begins after `offset` bytes, with what it shares with its neighbours."""
+    text = base64.b64encode(bytes(offset) + data).decode()
+    certain = text[(4 * offset + 2) // 3 : (offset + len(data)) * 4 // 3]
+    before, after = ("[A-Za-z0-9+/_-]?" if n % 3 else "" for n in (offset, offset + len(data)))
+    return before + r"\s?".join({"+": "[+-]", "/": "[/_]"}.get(c, c) for c in certain) + after
 
 
 def _host_of(location: str) -> str:
