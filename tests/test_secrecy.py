@@ -1,48 +1,32 @@
 """Secrets, labels and control characters: searched for wherever the package shows anything, with a positive control."""
 
 import base64
+import copy
+import dataclasses
 import json
 import logging
 import pickle
+import pprint
+import signal
 import sys
-import traceback
+import threading
 import urllib.parse
 
+import IPython.lib.pretty
 import pytest
+import rich.pretty
+from canaries import forms, leaks, with_locals
 from faults.server import FaultServer, Reply, reply
 from faults.service import BAD, LABEL, SOURCES, TOKEN, USER, Service, bank
 
 from xray_analytics import Settings, Store, XRayClient, cli, read_report, sync
 from xray_analytics.errors import XRayError
 from xray_analytics.ingest.files import inspect_file
+from xray_analytics.settings import Secret, WebhookSettings
 
 PATH = f"/reports/{BAD}"
 IBAN = "FR7630006000011234567890189"
 HOSTILE = "a\x1b[31m\x9b2J\u202eb\u2066\u200f\rc\x00"
-
-
-def forms(secret):
-    """The secret as it may travel: as it is, URL-encoded, in hex, and in base64 at any of three offsets."""
-    data = secret.encode()
-    encoded = (base64.b64encode(b"x" * n + data)[(4 * n + 2) // 3 : -4].decode().rstrip("=") for n in range(3))
-    quoted = urllib.parse.quote(secret, safe="")
-    return {secret, quoted, quoted.replace("-", "%2D"), data.hex(), data.hex().upper(), *encoded}
-
-
-def leaks(text, *secrets):
-    """The secrets that a text shows in any form."""
-    return [s for s in secrets if any(form in text for form in forms(s))]
-
-
-def with_locals(error):
-    """A traceback as some loggers write it, with the locals of every frame of this package and of its libraries."""
-    written = []
-    while error is not None:
-        frames = [f for f, _ in traceback.walk_tb(error.__traceback__) if "/tests/" not in f.f_code.co_filename]
-        written += [repr(value) for frame in frames for value in frame.f_locals.values()]
-        written += [str(error), repr(error), repr(vars(error))]
-        error = error.__cause__ or error.__context__
-    return "\n".join(written)
 
 
 @pytest.mark.parametrize("offset", range(3))
@@ -86,6 +70,139 @@ def test_sync__shows_no_secret_and_no_label(tmp_path, caplog, fault):
     assert leaks("\n".join((log, *shown)), TOKEN, USER, LABEL, IBAN) == []
     files = b"".join(p.read_bytes() for p in (tmp_path / "store").rglob("*") if p.is_file())
     assert leaks(files.decode("latin-1"), TOKEN, USER) == []
+
+
+@pytest.mark.parametrize("form", sorted(forms(TOKEN) - {TOKEN[::-1]}))
+@pytest.mark.parametrize("where", ["error", "errors", "type", "redirect", "members", "upload", "header"])
+def test_echo__the_token_is_masked_in_every_form(connect, tmp_path, caplog, form, where):
+    """A service repeats the token in a form of its own; in base64 it stands inside of something longer."""
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
+    echo = f"x {form}yz"
+    answers = {
+        "error": reply({"error": echo}, 500),
+        "errors": reply({"errors": {echo: 1}}, 400),
+        "type": reply({}, headers={"Content-Type": f"text/{form}"}),
+        "redirect": reply({}, 302, {"Location": f"https://{form}/"}),
+        "members": reply({echo: 1}),
+        "upload": reply({"medium": {"id": "6" * 24, "upload": {echo: 1}}}),
+        "header": Reply(f"HTTP/1.1 500 {form}\r\n{form}\r\nX: y\r\n\r\n".encode(), "close"),
+    }
+    with FaultServer(answers[where]) as server:
+        client = connect(server.url, session_token=TOKEN, user_id=USER, attempts=1)
+        with pytest.raises(XRayError) as caught:
+            client.upload("6" * 24, tmp_path / "a.pdf", name="other") if where == "upload" else client.list_requests()
+    assert leaks(with_locals(caught.value) + caplog.text, TOKEN) == []
+
+
+def test_storage__its_signed_address_is_in_no_log(connect, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
+    with FaultServer(lambda request: reply({}, 403) if request.path == "/k" else declared) as server:
+        upload = {"url": f"{server.url}/k?X-Amz-Signature={TOKEN}", "fields": {"key": "k"}}
+        declared = reply({"medium": {"id": "6" * 24, "upload": upload}})
+        with pytest.raises(XRayError, match="answered 403") as caught:
+            connect(server.url).upload("6" * 24, tmp_path / "a.pdf", name="other")
+    assert "new HTTP connection" in caplog.text
+    assert leaks(with_locals(caught.value) + caplog.text, TOKEN) == []
+
+
+SETTINGS_FILES = {
+    "unknown name": "session_token = '{t}'\nwrokers = 3",
+    "not TOML": "session_token = '{t}'\nworkers = ",
+    "not TOML at the token": "session_token = {t}",
+    "blank in the token": "session_token = '{t} x'\nuser_id = '{t}'",
+    "a list": "session_token = ['{t}']\nuser_id = '{t}'",
+    "wrong number": "session_token = '{t}'\nuser_id = '{t}'\nworkers = 0",
+    "wrong shape": "session_token = '{t}'\nuser_id = '{t}'\nsources = 'x'",
+    "base_url": "session_token = '{t}'\nuser_id = '{t}'\nbase_url = 'http://h\\\\e'",
+    "no user": "session_token = '{t}'",
+    "webhook name": "[webhook]\nkeys = ['{t}']\nkyes = 1",
+    "webhook key": "[webhook]\nkeys = ['{t} x']\nsignature_header = 'X'",
+    "webhook alone": "[webhook]\nkeys = ['{t}']",
+    "webhook path": "[webhook]\npath_secret = '{t}/x'",
+    "webhook number": "[webhook]\npath_secret = '{t}'\nburst = 0",
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS_FILES)
+def test_settings__no_frame_of_an_error_holds_a_secret(tmp_path, monkeypatch, case):
+    file = tmp_path / "settings.toml"
+    file.write_text(SETTINGS_FILES[case].format(t=TOKEN))
+    read = WebhookSettings if case.startswith("webhook") else Settings
+    for environ in ({}, {"XRAY_WEBHOOK_PATH_SECRET": TOKEN + " /", "XRAY_SESSION_TOKEN": TOKEN + " "}):
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(XRayError) as caught:
+            read.from_environment(file=file)
+        assert leaks(with_locals(caught.value), TOKEN) == []
+
+
+CALLS = {
+    "get_report": lambda client, path: client.get_report(BAD).data,
+    "create_request": lambda client, path: client.create_request("514673987"),
+    "download_pdf": lambda client, path: client.download_pdf(BAD),
+    "upload": lambda client, path: client.upload("6" * 24, path, name="other"),
+    "list_webhooks": lambda client, path: client.list_webhooks(),
+}
+ENDS = {
+    "refused": reply({"error": TOKEN}, 401), "failed": reply({}, 503), "reset": Reply(b"HTTP/1.1 2", "reset"),
+    "negative chunk": Reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n"),
+    "no HTTP": Reply(b"\0" * 99),
+    "silence": Reply(b"", "hold"),
+    "not JSON": reply(TOKEN.encode()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("call", CALLS)
+def test_call__no_frame_of_its_error_holds_a_secret(connect, tmp_path, call, end):
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
+    with FaultServer(ENDS[end]) as server:
+        changes = {"attempts": 2, "total_timeout": 0.2, "download_timeout": 0.2, "business_id": "6" * 24}
+        client = connect(server.url, session_token=TOKEN, user_id=USER, **changes)
+        with pytest.raises(XRayError) as caught:
+            CALLS[call](client, tmp_path / "a.pdf")
+        client.close()
+    assert leaks(with_locals(caught.value), TOKEN, USER) == []
+
+
+def test_call__an_interrupt_has_no_frame_that_holds_a_secret(connect):
+    with FaultServer(Reply(b"", "hold")) as server:
+        client = connect(server.url, session_token=TOKEN, user_id=USER)
+        timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt) as caught:
+            client.list_requests()
+        timer.join()
+    assert leaks(with_locals(caught.value), TOKEN, USER) == []
+
+
+def test_control__a_frame_that_holds_a_secret_is_found():
+    def leaky():
+        token = Secret(TOKEN).reveal()
+        raise ValueError(len(token))
+
+    with pytest.raises(ValueError, match="1") as caught:
+        leaky()
+    assert leaks("\n".join(map(repr, caught.tb.tb_next.tb_frame.f_locals.values())), TOKEN) == [TOKEN]
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr, str, "{}".format, "{!r:>99}".format, lambda s: f"{s}", lambda s: repr([s]), lambda s: str({s: s}),
+        rich.pretty.pretty_repr, IPython.lib.pretty.pretty, pprint.pformat,
+    ],
+)  # fmt: skip
+def test_secret__never_prints(show):
+    assert leaks(show(Secret(TOKEN)), TOKEN) == []
+
+
+@pytest.mark.parametrize("copy", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps, vars, dataclasses.asdict])
+def test_secret__is_no_value_to_copy(copy):
+    with pytest.raises(TypeError):
+        copy(Secret(TOKEN))
 
 
 def test_read_report__its_error_holds_no_frame_of_the_report(tmp_path):

@@ -99,14 +99,25 @@ def parse(text: object) -> Address:
     Traceback (most recent call last):
     ValueError: its host is a number that is not written as four decimal numbers
     """
+    found = read(text)
+    if isinstance(found, str):
+        raise ValueError(found)
+    return found
+
+
+def read(text: object) -> Address | str:
+    """As `parse`, with what is wrong as a value: no error that could keep a signed address in its frames."""
     found = _URL.fullmatch(text) if isinstance(text, str) and len(text) <= _LONGEST else None
     if found is None:
-        raise ValueError("it is not scheme, host, port, path and query in plain characters")
+        return "it is not scheme, host, port, path and query in plain characters"
     scheme, port = found[1].lower(), found[3]
     number = _DEFAULT_PORTS[scheme] if port is None else int(port)
     if not 0 < number < 65_536:
-        raise ValueError("its port is not a number from 1 to 65535")
-    return Address(scheme, _host(found[2].lower()), number, found[4])
+        return "its port is not a number from 1 to 65535"
+    try:
+        return Address(scheme, _host(found[2].lower()), number, found[4])
+    except ValueError as error:
+        return str(error)
 
 
 def service(url: object) -> Address:
@@ -125,14 +136,11 @@ def service(url: object) -> Address:
     Traceback (most recent call last):
     xray_analytics.errors.InputError: base_url http://api.example refused: https is required outside this machine
     """
-    try:
-        address = parse(url)
-    except ValueError as error:
-        why = str(error)
-    else:
-        why = "it has a query" if "?" in address.target else ""
-    if why:
-        raise InputError(f"base_url must be a plain address such as https://host, and {why}; correct it")
+    address = read(url)
+    if isinstance(address, Address) and "?" in address.target:
+        address = "it has a query"
+    if isinstance(address, str):
+        raise InputError(f"base_url must be a plain address such as https://host, and {address}; correct it")
     if address.scheme != "https" and not address.is_loopback:
         raise InputError(f"base_url http://{address.netloc} refused: https is required outside this machine")
     return address

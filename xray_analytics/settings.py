@@ -406,9 +406,9 @@ def _hidden(value: Any) -> Any:
     return value if value is None or isinstance(value, Secret) else Secret(value)
 
 
-def _check_secret(secret: Secret, name: str) -> None:
+def _check_secret(secret: object, name: str) -> None:
     """Refuse what no header can carry; no frame of the error holds it."""
-    if not secret.is_printable:
+    if not isinstance(secret, Secret) or not secret.is_printable:
         raise InputError(f"{name} must be printable ASCII without spaces; copy it again from the web app")
 
 

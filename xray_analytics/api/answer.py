@@ -58,7 +58,7 @@ class Answer(Mapping[str, Any]):
     api_version: str
     fetched_at: datetime
 
-    @cached_property
+    @property
     def data(self) -> dict[str, Any]:
         """The object out of its envelope, wrapped (``{"report": {...}}``) or flat; fractions are exact decimals.
 
@@ -67,11 +67,14 @@ class Answer(Mapping[str, Any]):
         ReportError
             The bytes are not a JSON object in UTF-8: code ``invalid_json``.
         """
-        found = object_of(self.kind, self.body)
-        if found is None:
+        if self._object is None:
             message = f"{self.kind} {self.id} is not a JSON object; its bytes are kept in .body"
             raise ReportError(message, code="invalid_json", json_path="$", report_id=self.id)
-        return found
+        return self._object
+
+    @cached_property
+    def _object(self) -> dict[str, Any] | None:
+        return object_of(self.kind, self.body)
 
     def __getitem__(self, name: str) -> Any:
         return self.data[name]

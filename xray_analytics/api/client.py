@@ -353,9 +353,8 @@ class XRayClient:
             raise _unexpected("invalid_json", path, "the body is not JSON to its end")
         listed = elements_of(f"{kind}s", response.body)
         if isinstance(listed, str):
-            raise _unexpected(
-                "invalid_list", path, f"neither a list nor an object that holds one ({plain(listed, settings)})"
-            )
+            listed = plain(listed, settings)
+            raise _unexpected("invalid_list", path, f"neither a list nor an object that holds one ({listed})")
         elements, remaining = listed
         answers = []
         for position, element in enumerate(elements):

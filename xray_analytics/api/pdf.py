@@ -45,20 +45,26 @@ def pdf_of(body: bytes, report_id: str) -> bytes:
         Code ``wrong_id``: the PDF of another report. Code ``invalid_pdf``: it is none, or not whole.
     """
     members = _members(body)
-    if _text(members, "report") != report_id:
-        raise _error("wrong_id", report_id, "the PDF is not of the report asked for")
+    is_other = _text(members, "report") != report_id
+    found = "the PDF is not of the report asked for" if is_other else _data(members)
+    del body, members  # what the service sent stands in no frame of the error
+    if isinstance(found, str):
+        raise _error("wrong_id" if is_other else "invalid_pdf", report_id, found)
+    return found
+
+
+def _data(members: dict[str, msgspec.Raw]) -> bytes | str:
+    """The file, or what is wrong with it."""
     encoded = _text(members, "bankXrayPdfB64")
     if encoded is None:
-        raise _error("invalid_pdf", report_id, "the answer holds no bankXrayPdfB64, as it does for Bank X-Ray reports")
+        return "the answer holds no bankXrayPdfB64, as it does for Bank X-Ray reports"
     try:
         data = binascii.a2b_base64(encoded.replace("\r", "").replace("\n", "").encode("ascii"), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise _error("invalid_pdf", report_id, "the PDF is not valid base64") from None
+        return "the PDF is not valid base64"
     if not data.startswith(b"%PDF-"):
-        raise _error("invalid_pdf", report_id, "what came is not a PDF")
-    if b"%%EOF" not in data[-_TAIL:]:
-        raise _error("invalid_pdf", report_id, "the PDF is cut: its end marker is missing")
-    return data
+        return "what came is not a PDF"
+    return data if b"%%EOF" in data[-_TAIL:] else "the PDF is cut: its end marker is missing"
 
 
 def _members(body: bytes) -> dict[str, msgspec.Raw]:

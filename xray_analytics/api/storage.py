@@ -131,12 +131,10 @@ def check_host(url: str, settings: Settings) -> addresses.Address:
     xray_analytics.errors.UploadError: the service asks to upload to 'https://169.254.169.254', which the setting \
 upload_hosts does not allow; nothing was sent, ask the vendor before you add it
     """
-    try:
-        address = addresses.parse(url)
-    except ValueError as error:
-        raise UploadError(
-            f"the service sent a malformed upload address, {error}; nothing was sent, ask the vendor"
-        ) from None
+    address = addresses.read(url)
+    del url  # it is a key, and would stand in the frame of an error
+    if isinstance(address, str):
+        raise UploadError(f"the service sent a malformed upload address, {address}; nothing was sent, ask the vendor")
     if settings.is_loopback and address.is_loopback:
         return address
     host, named = address.host, settings.upload_hosts

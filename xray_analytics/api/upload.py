@@ -192,11 +192,7 @@ class Upload:
     def _declare(self, request_id: str, document: Document) -> tuple[str, Target]:
         again = "upload the file again, at worst an empty draft is left"
         response = self._transport.post("/media", document.declaration(request_id), if_unknown=again)
-        medium = object_of("medium", response.body) or {}
-        medium_id = medium.get("id")
-        if not is_id(medium_id, self._settings.id_pattern):
-            raise UploadError("POST /media: the answer holds no medium with an id; nothing was sent, ask the vendor")
-        target = target_of(medium.get("upload"), self._settings)
+        medium_id, target = _declared(object_of("medium", response.body) or {}, self._settings)
         check_host(target.url, self._settings)
         return medium_id, target
 
@@ -225,6 +221,15 @@ class Upload:
             self._journal.settle(intent, {"medium_id": medium_id})
 
 
+def _declared(medium: dict[str, Any], settings: Settings) -> tuple[str, Target]:
+    medium_id, upload = medium.get("id"), [medium.get("upload")]
+    medium.clear()  # signed addresses are keys: none stands in the frame of an error
+    if not is_id(medium_id, settings.id_pattern):
+        del medium_id
+        raise UploadError("POST /media: the answer holds no medium with an id; nothing was sent, ask the vendor")
+    return medium_id, target_of(upload.pop(), settings)
+
+
 def target_of(upload: object, settings: Settings) -> Target:
     """Where to send the file, from either assumed shape of ``upload``.
 
@@ -243,6 +248,18 @@ def target_of(upload: object, settings: Settings) -> Target:
     xray_analytics.errors.UploadError: POST /media: `upload` is neither {url, fields} nor {url, method: PUT, headers} \
 (members: href); nothing was sent, ask the vendor
     """
+    target = _target(upload)
+    members = "" if target else plain(", ".join(map(str, upload if isinstance(upload, dict) else ())), settings)
+    del upload
+    if target is not None:
+        return target
+    raise UploadError(
+        f"POST /media: `upload` is neither {{url, fields}} nor {{url, method: PUT, headers}} (members: "
+        f"{members or 'none'}); nothing was sent, ask the vendor"
+    )
+
+
+def _target(upload: object) -> Target | None:
     found = upload if isinstance(upload, dict) else {}
     url, fields, headers = found.get("url"), found.get("fields"), found.get("headers") or {}
     is_put = str(found.get("method", "")).upper() == "PUT" and _is_text(headers)
@@ -250,11 +267,7 @@ def target_of(upload: object, settings: Settings) -> Target:
         wrong = [name for name in headers if not _HEADER.fullmatch(name)] if fields is None else []
         if not wrong and not any(set(n + headers[n]) & {"\r", "\n"} for n in headers):
             return Target(url, fields, headers if fields is None else {})
-    members = plain(", ".join(map(str, found)), settings) or "none"
-    raise UploadError(
-        f"POST /media: `upload` is neither {{url, fields}} nor {{url, method: PUT, headers}} (members: {members}); "
-        "nothing was sent, ask the vendor"
-    )
+    return None
 
 
 def _is_text(value: object) -> bool:

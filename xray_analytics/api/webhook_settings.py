@@ -95,16 +95,23 @@ def _path(settings: Settings) -> str:
 
 def _read(transport: Transport, settings: Settings) -> list[dict[str, Any]]:
     """The settings exactly as the service shows them, members unknown here included."""
-    response = transport.get(_path(settings))
+    found = _listed(transport.get(_path(settings)).body)
+    if found is None:
+        raise WebhookError(f"GET {_path(settings)} shows no list of webhooks at business.settings; {_IN_THE_APP}")
+    return found
+
+
+def _listed(body: bytes) -> list[dict[str, Any]] | None:
+    """The settings in an answer, their keys hidden; None where it holds none."""
     try:
-        found: Any = msgspec.json.decode(response.body)
+        found: Any = msgspec.json.decode(body)
     except UNREADABLE:
-        found = None
+        return None
     for name in ("business", "settings", "webhooks"):
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, list) or not all(_is_setting(one) for one in found):
-        raise WebhookError(f"GET {_path(settings)} shows no list of webhooks at business.settings; {_IN_THE_APP}")
-    return found
+        return None
+    return [one | {"key": Secret(one["key"])} if isinstance(one.get("key"), str) else one for one in found]
 
 
 def _write(transport: Transport, settings: Settings, wished: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -119,7 +126,8 @@ def _write(transport: Transport, settings: Settings, wished: list[dict[str, Any]
 
 def _body(webhooks: list[dict[str, Any]]) -> dict[str, Any]:
     """The one place that says how the settings nest; assumed."""
-    return {"settings": {"webhooks": webhooks}}
+    shown = [one | {"key": one["key"].reveal()} if isinstance(one.get("key"), Secret) else one for one in webhooks]
+    return {"settings": {"webhooks": shown}}
 
 
 def _shape(webhooks: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
@@ -133,7 +141,7 @@ def _is_setting(one: Any) -> bool:
 
 def _webhook(one: Mapping[str, Any]) -> Webhook:
     key = one.get("key")
-    return Webhook(one["url"], tuple(one["events"]), Secret(key) if isinstance(key, str) else None)
+    return Webhook(one["url"], tuple(one["events"]), key if isinstance(key, Secret) else None)
 
 
 def _check(url: str, events: Sequence[str]) -> None:

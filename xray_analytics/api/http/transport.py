@@ -79,7 +79,7 @@ class _Call:
     max_bytes: int
     max_attempts: int
     params: Mapping[str, str | int] | None = None
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     if_unknown: str = ""
     attempts: int = 0
     n_not_json: int = 0
@@ -224,19 +224,19 @@ class Transport:
             4xx) nor a complete answer came back, which with `accept_json` is JSON.
         """
         limits = self._settings
-        return self._call(
-            _Call(
-                method="POST",
-                path=path,
-                content=msgspec.json.encode(content),
-                if_unknown=if_unknown,
-                accept_json=accept_json,
-                seconds=limits.total_timeout,
-                timeouts=(limits.connect_timeout, limits.read_timeout),
-                max_bytes=limits.max_body_bytes,
-                max_attempts=limits.attempts,
-            )
+        call = _Call(
+            method="POST",
+            path=path,
+            content=msgspec.json.encode(content),
+            if_unknown=if_unknown,
+            accept_json=accept_json,
+            seconds=limits.total_timeout,
+            timeouts=(limits.connect_timeout, limits.read_timeout),
+            max_bytes=limits.max_body_bytes,
+            max_attempts=limits.attempts,
         )
+        del content  # it may hold keys, and would stand in the frame of an error
+        return self._call(call)
 
     def _call(self, call: _Call) -> Response:
         if not call.path.startswith("/"):
