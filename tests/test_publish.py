@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import random
 import shutil
 import time
@@ -311,3 +312,23 @@ def test_command__publishes_and_says_what(xray, store, tmp_path):
     assert (code, json.loads(out)["n_copied"], json.loads(out)["n_removed"]) == (0, 3, 1)
     code, _, err = xray("publish", tmp_path / "lake", "--store", tmp_path / "none")
     assert (code, "there is no store" in err) == (2, True)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_folder__is_its_owners_alone_and_with_share_its_groups_to_read(store, tmp_path, umask):
+    def modes(lake):
+        return {(path.is_dir(), path.stat().st_mode & 0o777) for path in (lake, *lake.rglob("*"))}
+
+    lake, before = tmp_path / "below" / "lake", os.umask(umask)
+    try:
+        store.publish(lake)
+        assert modes(lake) == {(True, 0o700), (False, 0o600)}
+        store.publish(lake, share=True)  # also what was there already
+        assert modes(lake) - {(True, 0o700)} == {(True, 0o750), (False, 0o640)}
+        assert lake.stat().st_mode & 0o777 == 0o700  # of a folder that is there, its owner decides
+        store.publish(lake)
+        assert modes(lake) == {(True, 0o700), (False, 0o600)}
+        store.publish(tmp_path / "shared", share=True)
+        assert modes(tmp_path / "shared") == {(True, 0o750), (False, 0o640)}
+    finally:
+        os.umask(before)

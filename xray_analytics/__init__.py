@@ -12,7 +12,7 @@ To change what is on the left, open what is on the right::
 
     a table or column, its unit, meaning or check  ▸ tables, schema
     what can be set, what is said when it fails    ▸ settings, errors
-    how the service is talked to                   ▸ api
+    how the service is talked to, and where it is  ▸ api, addresses
     how a payload becomes rows                     ▸ tidy
     how data come in, again, and go                ▸ ingest
     how they are kept, seen as of a day, written   ▸ store, engine, files

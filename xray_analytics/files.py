@@ -115,6 +115,22 @@ def create(path: Path, data: bytes | memoryview) -> None:
         os.close(handle)
 
 
+def make_folders(path: Path, *, is_shared: bool = False) -> None:
+    """A folder and those above it that are missing, as `set_rights` has them; those that are there stay as they are."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        make_directory(folder)
+        set_rights(folder, is_shared=is_shared)
+
+
+def set_rights(path: Path, *, is_shared: bool = False) -> None:
+    """Let a file or folder be read by its owner alone, or by its group as well, whatever the umask."""
+    seen = os.stat(path).st_mode
+    wanted = (0o750 if is_shared else 0o700) if stat.S_ISDIR(seen) else 0o640 if is_shared else 0o600
+    if seen & 0o777 != wanted:
+        os.chmod(path, wanted | seen & stat.S_ISGID)  # which hands the group down to what is in a folder
+
+
 def claim(path: Path) -> None:
     """An empty file, private from its first moment on; one that is there already is left as it is."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | _CAREFULLY, 0o600))

@@ -129,6 +129,9 @@ def publish(
     store: StoreOption = DEFAULT_STORE,
     raw: Annotated[bool, typer.Option("--raw", help="Publish the bytes as received too.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Remove files of earlier publications.")] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Let the group of a folder read it; else only you can.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Copy the newest commit to a bucket or shared folder; readers there see the old one or the new one, complete.
@@ -138,7 +141,7 @@ def publish(
     Example: xray publish s3://risk-lake/xray
     """
     with progress() as bars:
-        done = existing_store(store).publish(url, raw=raw, prune=prune, progress=bars)
+        done = existing_store(store).publish(url, raw=raw, prune=prune, share=share, progress=bars)
     if as_json:
         print_json(asdict(done))
         return

@@ -231,6 +231,7 @@ class Store:
         *,
         raw: bool = False,
         prune: bool = False,
+        share: bool = False,
         filesystem: Any = None,
         progress: Progress | None = None,
     ) -> Publication:
@@ -247,6 +248,9 @@ class Store:
             Publish the bytes as received too.
         prune
             Remove files of earlier publications; those from before an erasure go in any case.
+        share
+            In a folder: let its group read what is published there; otherwise only its owner can. Of a bucket, its
+            own rules decide.
         filesystem
             A pyarrow file system; `url` is then the path inside it.
         progress
@@ -269,7 +273,8 @@ class Store:
         from .remote.filesystem import place  # noqa: PLC0415 - only here are pyarrow's file systems needed
         from .remote.publish import publish  # noqa: PLC0415
 
-        return publish(self._root, self._published(), place(url, filesystem), raw=raw, prune=prune, progress=progress)
+        head, to = self._published(), place(url, filesystem, is_shared=share)
+        return publish(self._root, head, to, raw=raw, prune=prune, progress=progress)
 
     def status(self, as_of: date | datetime | str | None = None, *, clock: Clock = "available") -> dict[str, Any]:
         """What is in the store: its newest commit, size and open quarantine; rows and last run as of a moment."""

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import fs
 
-from ... import addresses
+from ... import addresses, files
 from ...errors import InputError, StoreError
 
 _SPARK_SCHEMES = {"s3": "s3a"}
@@ -29,6 +30,7 @@ class Place:
     url: str
     filesystem: fs.FileSystem = field(repr=False)
     path: str = field(repr=False)
+    is_shared: bool = False  # in a folder of this machine: may its group read what is put there?
 
     def put(self, name: str, data: pa.Buffer | bytes) -> None:
         """A whole file under that name, in place of one that is there."""
@@ -37,11 +39,26 @@ class Place:
             if not isinstance(self.filesystem, fs.LocalFileSystem):
                 self._write(target, data)
                 return
-            staged = f"{target}.{os.getpid()}.part"
-            self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
-            self._write(staged, data)
-            _sync(staged)
-            self.filesystem.move(staged, target)
+            staged = Path(f"{target}.{os.getpid()}.part")
+            files.make_folders(staged.parent, is_shared=self.is_shared)
+            staged.unlink(missing_ok=True)
+            files.create(staged, memoryview(data))
+            files.set_rights(staged, is_shared=self.is_shared)
+            files.move(staged, Path(target))
+
+    def set_rights(self, *folders: str) -> None:
+        """Give these folders, and the files that are there already, the rights of those put there now.
+
+        Those of another owner keep theirs.
+        """
+        if not isinstance(self.filesystem, fs.LocalFileSystem):
+            return
+        root = Path(self.path)
+        paths = {root / name for folder in folders for name in self.sizes(folder)}
+        above = {folder for path in paths for folder in path.parents if root in folder.parents}
+        for path in (*sorted(above), *sorted(paths)):
+            with suppress(PermissionError, FileNotFoundError):
+                files.set_rights(path, is_shared=self.is_shared)
 
     def get(self, name: str) -> bytes | None:
         """The bytes of a file; None where there is none."""
@@ -86,8 +103,10 @@ class Place:
             ) from None
 
 
-def place(url: str | os.PathLike[str], filesystem: fs.FileSystem | None = None) -> Place:
+def place(url: str | os.PathLike[str], filesystem: fs.FileSystem | None = None, *, is_shared: bool = False) -> Place:
     """The folder of a URL such as ``s3://bucket/prefix``, or of a path; with `filesystem` the path inside it.
+
+    What is put into a folder of this machine is its owner's alone, and with `is_shared` its group's to read.
 
     Raises
     ------
@@ -108,9 +127,9 @@ in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
     is_url = addresses.is_meant_as_url(text)
     full, shown = addresses.place(text) if is_url else (text, text.rstrip("/"))
     if filesystem is not None:
-        return Place(shown, filesystem, shown)
+        return Place(shown, filesystem, shown, is_shared)
     if not is_url:
-        return Place(shown, fs.LocalFileSystem(), os.path.abspath(text))
+        return Place(shown, fs.LocalFileSystem(), os.path.abspath(text), is_shared)
     try:
         found, path = fs.FileSystem.from_uri(full)
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -119,15 +138,7 @@ in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
         raise InputError(f"{shown} names no folder; write one such as s3://bucket/prefix")
     if not shown.endswith(path.strip("/")):
         raise InputError(f"{shown} is read in another way by pyarrow; write s3://bucket/prefix with plain characters")
-    return Place(shown, found, path.rstrip("/"))
-
-
-def _sync(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return Place(shown, found, path.rstrip("/"), is_shared)
 
 
 def _why(error: BaseException) -> str:

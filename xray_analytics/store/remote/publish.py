@@ -84,6 +84,7 @@ def publish(  # noqa: PLR0913
     there = to.sizes("parts")
     missing = [(name, part) for name, part in live if there.get(part_name(name, part)) != part.bytes]
     copied = in_parallel(partial(_copy, root, to), missing, "publish", progress)
+    to.set_rights("parts", "commits")
     announce(to, published, encoded)
     removed = _sweep(to, published, prune)
     return Publication(to.url, published.number, len(live), len(missing), sum(copied), removed)
