@@ -1,7 +1,6 @@
 """Secrets and personal data planted to be searched for: in which forms they travel, and where they may stand."""
 
 import base64
-import contextlib
 import gzip
 import io
 import re
@@ -57,7 +56,7 @@ def text_of(path):
         said.append(gzip.decompress(data).decode("utf-8", "replace"))
     elif data.startswith(b"PAR1"):
         table = pq.read_table(path)
-        said += [str(table.schema), *(str(value) for column in table.columns for value in column.unique().to_pylist())]
+        said += [str(table.schema), *(text for c in table.columns for text in set(map(str, c.to_pylist())))]
     return "\n".join(said)
 
 
@@ -65,8 +64,10 @@ def _text_of_pdf(data):
     """The streams of a PDF, its metadata, and its pages with the glyphs of every font read back as characters."""
     streams = []
     for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL):
-        with contextlib.suppress(zlib.error):
+        try:
             streams.append(zlib.decompress(stream))
+        except zlib.error:
+            streams.append(stream)
     said = [stream.decode("latin-1") for stream in streams]
     said += [bytes.fromhex(h.decode()).decode("utf-16", "replace") for h in re.findall(rb"<(FEFF[0-9A-Fa-f]+)>", data)]
     maps = [

@@ -22,6 +22,7 @@ GENDER_LEVELS = ("0-20%", "21-40%", "41-60%", "61-80%", "81-100%")
 JOB_LEVELS = ("0", "1", "2-5", "6-10", "10+")
 LARGEST = 10**17  # cents; also the largest money the tables can hold
 KEYS = ("request_id", "company_id")
+_QUOTE = "'"
 _MAX_SHOWN = 20
 
 
@@ -160,7 +161,7 @@ def read_notes(path: str | Path, *, in_euros: bool = False) -> dict[str, Notes]:
     for number, row in enumerate(rows, start=1):
         key = next((str(row[name]).strip() for name in KEYS if row.get(name)), "")
         if key in found or (not key and len(rows) > 1):
-            problems.append(f"row {number} " + (f"repeats {key}" if key else f"has no {' or '.join(KEYS)}"))
+            problems.append(f"row {number} " + (f"repeats {_id(key)}" if key else f"has no {' or '.join(KEYS)}"))
             continue
         try:
             found[key] = Notes.from_mapping({n: v for n, v in row.items() if n not in KEYS}, in_euros=in_euros)
@@ -191,11 +192,11 @@ def addressed(companies: Mapping[str, Notes], requests: Mapping[str, str]) -> di
         if len(ids) == 1 and ids[0] not in found:
             found[ids[0]] = notes
         elif len(ids) == 1:
-            problems.append(f"{key} is for request {ids[0]}, as is another row")
+            problems.append(f"{_id(key)} is for request {ids[0]}, as is another row")
         elif ids:
-            problems.append(f"{key} has {len(ids)} requests ({', '.join(ids)}): give the request_id")
+            problems.append(f"{_id(key)} has {len(ids)} requests ({', '.join(ids)}): give the request_id")
         else:
-            problems.append(f"{key or 'a row without an id'} has no request")
+            problems.append(f"{_id(key)} has no request")
     _raise("the file has", problems)
     return found
 
@@ -280,13 +281,13 @@ def _check_of(name: str) -> Callable[[str, Any, Mapping[str, Any]], str | None]:
 
 
 def _check_bool(name: str, value: Any, info: Mapping[str, Any]) -> str | None:
-    return None if isinstance(value, bool) else f"{name} must be true or false, not {str(value)[:20]!r}"
+    return None if isinstance(value, bool) else f"{name} must be true or false, not {_told(value, _QUOTE)}"
 
 
 def _check_number(name: str, value: Any, info: Mapping[str, Any]) -> str | None:
     unit = " of cents" if name.endswith("_cents") else ""
     if isinstance(value, bool) or not isinstance(value, int):
-        return f"{name} must be a whole number{unit}, not {str(value)[:20]}"
+        return f"{name} must be a whole number{unit}, not {_told(value)}"
     if info["lowest"] is not None and value < info["lowest"]:
         return f"{name} must be at least {info['lowest']}, not {value}"
     return f"{name} is beyond any company: {value}" if abs(value) > LARGEST else None
@@ -295,7 +296,7 @@ def _check_number(name: str, value: Any, info: Mapping[str, Any]) -> str | None:
 def _check_word(name: str, value: Any, info: Mapping[str, Any]) -> str | None:
     if value is None or value in info["levels"]:
         return None
-    return f"{name} must be one of {', '.join(info['levels'])}, not {str(value)[:20]!r}"
+    return f"{name} must be one of {', '.join(info['levels'])}, not {_told(value, _QUOTE)}"
 
 
 def _check_labels(name: str, value: Any, info: Mapping[str, Any]) -> str | None:
@@ -304,6 +305,17 @@ def _check_labels(name: str, value: Any, info: Mapping[str, Any]) -> str | None:
     if not isinstance(value, tuple) or not value or not all(isinstance(v, str) and v.strip() for v in value):
         return f'{name} must be labels such as lucie, ecovadis, b-corp; without any, ["none"]'
     return f"{name} cannot hold none beside other labels" if "none" in value and len(value) > 1 else None
+
+
+def _id(key: str) -> str:
+    """How an error names a row: by its id where that has the form of one."""
+    return key if re.fullmatch(r"[A-Za-z0-9]{1,24}", key, re.ASCII) else "another row" if key else "a row without an id"
+
+
+def _told(value: Any, quote: str = "") -> str:
+    """What a value is, in an error: a number or a single word; other text of a file may be about a person."""
+    word = str(value)
+    return f"{quote}{word}{quote}" if re.fullmatch(r"[A-Za-z0-9_.,+%-]{1,20}", word, re.ASCII) else "another text"
 
 
 def _raise(what: str, problems: list[str]) -> None:

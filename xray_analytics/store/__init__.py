@@ -225,7 +225,7 @@ class Store:
         """Remove parts that none of the kept manifests names; see `maintenance.gc`."""
         return maintenance.gc(self._root, grace, dry_run=dry_run)
 
-    def publish(
+    def publish(  # noqa: PLR0913 - each is one independent choice
         self,
         url: str | os.PathLike[str],
         *,
