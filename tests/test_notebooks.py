@@ -30,6 +30,9 @@ def test_notebook__runs_from_nothing(path, tmp_path, monkeypatch):
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
+    left = {path.name for path in tmp_path.iterdir()} - {"ipython", "data"}  # where a lesson keeps its stores
+    assert left == set(), "a lesson leaves files beside itself"
+    assert list(tmp_path.rglob("*.key")) == []
     outputs = [output for cell in cells(notebook, "code") for output in cell.outputs]
     assert outputs
     assert not [output for output in outputs if output.output_type == "error"]

@@ -14,7 +14,7 @@ from xray_analytics import Store
 from xray_analytics.errors import ApiError, XRayError
 
 from .server import FaultServer, Reply, reply
-from .service import BAD, Service, bank, rating, run
+from .service import BAD, REQUESTS, Service, bank, rating, run
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BODY = json.dumps(bank()).encode()
@@ -172,6 +172,15 @@ def test_sync__a_hostile_answer_stops_no_other(tmp_path, kind, figure):
     assert done.result.n_failed + done.result.n_quarantined == len(bad)  # so that the command ends partial (3)
     what = "a report" if kind is HostileReports else "a list"
     figure(f"hostile answers for {what}", f"{n} sent, {len(named)} named, 0 foreign, {n} of {n} others committed")
+
+
+def test_sync__of_some_requests_a_hostile_one_stops_no_other(tmp_path):
+    for number, name in enumerate(("chunks 0", "first 0", "body 16", "gzip damaged")):
+        wire, store = ANSWERS[name], Store(tmp_path / str(number))
+        faults = {f"/requests/{REQUESTS[0]}": sent(wire)}
+        done = run(Service(faults), store, command={"request_ids": REQUESTS[:3]}, attempts=1)
+        assert set(done.issues) == {REQUESTS[0]}, name
+        assert (done.result.n_published, done.result.n_failed) == (6, 1)  # two requests with two reports each
 
 
 CALLS = {

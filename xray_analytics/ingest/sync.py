@@ -100,7 +100,7 @@ def sync(  # noqa: PLR0913
         retry=quarantined,
         progress=progress,
     ) as intake:
-        requests = _requests(client, request_ids, since)
+        requests = _requests(client, intake, request_ids, since)
         intake.take(map(received, requests), stage="requests", total=len(requests))
         requests = [r for r in requests if not intake.is_forgotten(r.id)]
         due = fetch_due(client, intake, journal, datetime.now(UTC)) if journal else []
@@ -216,11 +216,24 @@ def _wanted(sources: Mapping[str, str], products: Iterable[str] | None) -> list[
     return [sources[p] for p in chosen]
 
 
-def _requests(client: XRayClient, ids: Iterable[str] | None, since: date | None) -> list[Answer]:
-    answers = client.list_requests() if ids is None else [client.get_request(i) for i in ids]
+def _requests(client: XRayClient, intake: Intake, ids: Iterable[str] | None, since: date | None) -> list[Answer]:
+    answers = client.list_requests() if ids is None else list(_asked(client, intake, ids))
     if since is None:
         return answers
     return [a for a in answers if (created := created_at(a)) is None or created.date() >= since]
+
+
+def _asked(client: XRayClient, intake: Intake, ids: Iterable[str]) -> Iterator[Answer]:
+    """The requests of these ids, in their order; one that cannot be fetched is noted, and stops no other."""
+    wanted = list(ids)
+    found = dict(client.fan_out(client.get_request, wanted))
+    for request_id in dict.fromkeys(wanted):
+        answer = found[request_id]
+        if isinstance(answer, ApiError):
+            intake.totals["n_failed"] += 1
+            intake.issue(answer.code, request_id, str(answer))
+        else:
+            yield answer
 
 
 def _reports(
