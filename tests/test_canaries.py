@@ -75,7 +75,7 @@ RUNS = {
         *((f"attach {{files}}/{name} --as {table} --store {{out}}/s", ()) for name, table in (
             ("loans.csv", "loans"), ("loans.xlsx", "loans"), ("outcomes.csv", "outcomes"),
             ("companies.csv", "companies"),
-            ("ragged.csv", "loans"), ("twice.csv", "loans"), ("text.xlsx", "loans"),
+            ("ragged.csv", "loans"), ("text.xlsx", "loans"),
         )),
         ("attach {files}/companies_good.csv --as companies --store {out}/s --json", ()),
     ],
@@ -165,7 +165,6 @@ def write_files(files, request_id, companies):
     cell, (one, two) = CANARIES["cell"], companies["company_id"][:2]
     (files / "loans.csv").write_text(f"company_id,loan_id,amount,application_date\n{one},L1,{cell},2024-01-01\n")
     (files / "ragged.csv").write_text(f"company_id,loan_id\n{one},L1\n{two},L2,{cell},{cell}\n")
-    (files / "twice.csv").write_text(f"company_id,loan_id,loan_id\n{one},{cell},{cell}\n")
     (files / "outcomes.csv").write_text(f"company_id,default_date,observed_until\n{one},{cell},2025-01-01\n")
     (files / "companies.csv").write_text(f"company_id,company_name,is_natural_person\n{one},X,{cell}\n{cell},Y,true\n")
     companies.to_csv(files / "companies_good.csv", index=False)

@@ -6,6 +6,7 @@ exact. Rows the store already holds are not written again, and a changed row is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,7 +107,9 @@ def _read(path: Path, table: Table) -> pa.Table | pd.DataFrame:
     try:
         return readers[path.suffix.lower()](path, table)
     except (OSError, ValueError, pa.ArrowException) as error:  # all that Arrow, pandas and openpyxl raise on bad files
-        why = getattr(error, "strerror", None) or error
+        why = getattr(error, "strerror", None) or re.sub(
+            r"'.*'|(?<=, got )(\d+):.*", r"\1…", str(error), flags=re.DOTALL
+        )
         raise InputError(f"{path} cannot be read as {table.name}: {why}") from None
 
 
