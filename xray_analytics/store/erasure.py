@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from .. import files
-from .manifests import Manifest, published
+from .manifests import Manifest, published, vouched_for
 from .strays import strays
 
 
@@ -20,11 +20,13 @@ def is_unfinished(root: Path, head: Manifest) -> bool:
 
 
 def finish(root: Path, head: Manifest) -> int:
-    """Remove every file of the store that the head does not name, old or not; gives how many there were.
+    """Remove every file of the store that no commit since the erasure names, old or not; gives how many there were.
 
     For the one who holds the lock. Readers of an older commit get a `StoreError` for what is gone.
     """
-    doomed = [root / stray.name for stray in strays(root, head, [head], timedelta(0)) if stray.is_ours]
+    doomed = [
+        root / stray.name for stray in strays(root, head, list(vouched_for(root, head)), timedelta(0)) if stray.is_ours
+    ]
     before = [path for path in doomed if path.parent.name == "commits"]
     for group in (sorted(set(doomed) - set(before)), before):
         for path in group:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -152,6 +152,14 @@ def read_kept(root: Path, head: Manifest, number: int) -> Manifest:
             "command that writes, such as `xray compact`, removes it"
         )
     return read_manifest(root, number)
+
+
+def vouched_for(root: Path, head: Manifest) -> Iterator[Manifest]:
+    """The manifests since the last erasure that can be read, the newest first."""
+    for number in reversed(published(root)):
+        with suppress(StoreError, FileNotFoundError):
+            if number >= head.root:
+                yield read_manifest(root, number)
 
 
 def read_head(root: Path) -> Manifest | None:

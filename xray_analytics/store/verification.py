@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from .. import engine, files, tables
 from ..errors import StoreError
 from . import documents, erasure, parts, tombstones
-from .manifests import Manifest, published, read_head, read_manifest, refuse_lost_commits
+from .manifests import Manifest, published, read_head, read_manifest, refuse_lost_commits, vouched_for
 from .parts import Part
 from .snapshot import stored
 from .strays import JOURNAL_FILE, strays
@@ -64,14 +64,13 @@ def verify(root: Path, connection: engine.Connection) -> list[Finding]:
         return [Finding("commits", problem, mends or _BACKUP)]
     if head is None:
         return []
-    kept = list(_kept(root, head))
     damaged = list(bad_parts(root, head))
     found = [
         *_bad_lock(root),
         *_bad_manifests(root, head),
         *_bad_key(root, head),
         *_bad_documents(root, head),
-        *_strays(root, head, kept),
+        *_strays(root, head),
         *_bad_journal(root),
         *(finding for _, _, finding in damaged),
     ]
@@ -106,14 +105,6 @@ def _bad_manifests(root: Path, head: Manifest) -> Iterator[Finding]:
         parent = manifest
 
 
-def _kept(root: Path, head: Manifest) -> Iterator[Manifest]:
-    """Every manifest that the head vouches for and that can be read, the newest first."""
-    for number in reversed(published(root)):
-        with suppress(StoreError, FileNotFoundError):  # `_bad_manifests` names what is damaged
-            if number >= head.root:
-                yield read_manifest(root, number)
-
-
 def _bad_lock(root: Path) -> Iterator[Finding]:
     with suppress(OSError):
         if not files.is_lock((root / "lock").read_bytes()):
@@ -137,8 +128,8 @@ def _bad_journal(root: Path) -> Iterator[Finding]:
         yield Finding(JOURNAL_FILE, fault, "move it away: `xray sync --full` finds every report without it")
 
 
-def _strays(root: Path, head: Manifest, kept: Sequence[Manifest]) -> Iterator[Finding]:
-    for stray in strays(root, head, kept):
+def _strays(root: Path, head: Manifest) -> Iterator[Finding]:
+    for stray in strays(root, head, list(vouched_for(root, head))):
         if stray.is_due:
             helps = "run `xray compact`, which removes it" if stray.is_ours else "move it out of the store's folder"
             yield Finding(stray.name, stray.problem, helps)
