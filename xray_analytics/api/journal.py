@@ -292,6 +292,20 @@ class Journal:
         self._shred()
         return n_rows
 
+    def black_out(self, *delivery_ids: int) -> None:
+        """Keep these deliveries without the ids of their request and report, so that no byte of those stays.
+
+        Raises
+        ------
+        StoreError
+            As `forget`.
+        """
+        with self._transaction() as run:
+            for delivery_id in delivery_ids:
+                query = "UPDATE deliveries SET request_id = '', report_id = 'forgotten-' || id WHERE id = ?"
+                run(query, (delivery_id,))
+        self._shred()
+
     def _shred(self) -> None:
         """Write the file anew without the pages that deleted rows left, and cut its log to nothing."""
         with self._lock, self._translating():

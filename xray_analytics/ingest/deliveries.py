@@ -76,9 +76,9 @@ def fetch_due(client: XRayClient, intake: Intake, journal: Journal, at: datetime
         intake.take(_requests(client, sorted(named), intake), stage="requests", total=len(named))
         intake.take(map(received, reports.values()), stage="reports", total=len(reports))
         over |= reports.keys()
-    forgotten = {d.report_id for d in due if intake.is_forgotten(d.report_id)}
+    forgotten = [d.id for d in due if intake.is_forgotten(d.report_id)]
     if forgotten:
-        journal.forget(forgotten)
+        journal.black_out(*forgotten)
     return sorted(over)
 
 
