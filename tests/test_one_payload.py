@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import zipfile
 from collections import Counter
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from payload_mutations import mutations
 
 from xray_analytics import Sandbox, Store, XRayClient, import_files, tables
 from xray_analytics.errors import InputError
+from xray_analytics.ingest.erasure import forget
 from xray_analytics.ingest.files import Failed, payloads
 from xray_analytics.tidy import batch, ids, payload
 from xray_analytics.tidy.batch import Received, tidy
@@ -36,12 +36,16 @@ def bank(report_id="bad", *, entry=(), **statement):
 
 def bring(folder, bodies, **options):
     """Import these bodies, in this order, into a store beside the folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    store = Store(folder.with_suffix(".store"))
+    return store, import_files([put(folder, bodies)], store, **options)
+
+
+def put(folder, bodies):
+    """The bodies as the files of a folder, in this order."""
+    folder.mkdir()
     for number, body in enumerate(bodies):
         (folder / f"{number:03d}.json").write_bytes(body)
-    store = Store(folder.with_suffix(".store"))
-    return store, import_files([folder], store, **options)
+    return folder
 
 
 LARGE = "$.report.raw.summary[0].pageCount"
@@ -246,11 +250,17 @@ def test_mutated_payloads__are_published_or_quarantined_and_nothing_else(bodies,
     assert min(outcomes["published"], outcomes["quarantined"]) > n_mutations // 10, "the damage is neither nil nor all"
 
 
-def test_import__of_mutated_payloads_adds_up(bodies, tmp_path, figure):
+def test_import__of_mutated_payloads_adds_up(bodies, tmp_path):
+    """Also where every payload is looked at twice, because somebody was forgotten."""
     sent = list(mutations(bodies, 150, random.Random(21)))
     store, result = bring(tmp_path / "in", [*sent, GOOD])
     assert result.n_fetched == result.n_published + result.n_unchanged + result.n_quarantined == len(sent) + 1
-    assert "good" in set(store.snapshot().read("reports")["report_id"])
+    forget(store, next(iter(store.snapshot().read("requests")["company_id"].dropna())))
+    sent = [GOOD.replace(b"good", b"better"), *mutations(bodies, 150, random.Random(22))]
+    again = import_files([put(tmp_path / "again", sent)], store)
+    assert again.n_fetched == again.n_published + again.n_unchanged + again.n_quarantined == len(sent)
+    assert again.n_forgotten > 0
+    assert {"good", "better"} <= set(store.snapshot().read("reports")["report_id"])
     assert store.verify() == []
 
 

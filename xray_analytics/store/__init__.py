@@ -6,6 +6,7 @@
               parts/<table>/<commit>-<digest>.parquet    immutable; SHA-256 checked before it is read
               documents/<sha256>.pdf                     the PDF of a report, named by the manifest's cursor
               staging/   lock                            of the one writer
+              key                                        of the tombstones; its SHA-256 stands in every manifest
 
 Reading never writes and never locks.
 """
