@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -196,7 +197,8 @@ def probe(directory: Path) -> None:
 def lock(path: Path) -> int:
     """Take the lock file, for `unlock`; the kernel releases it with the process, however that ends.
 
-    Its first line is the process, its second the number that `unlock` last recorded: see `recorded`.
+    Its first line is the process, its second the number that `unlock` last recorded, its third the check of both:
+    see `recorded`.
 
     Raises
     ------
@@ -232,21 +234,39 @@ def unlock(handle: int, number: int | None = None) -> None:
 
 
 def recorded(path: Path) -> int:
-    """The highest commit known to have been published; 0 where the lock file does not say.
+    """The highest commit known to have been published; 0 where the lock file does not say, or not whole.
 
-    Written after publishing, and cut short by a crash it reads lower: it is never above the truth.
+    Written after publishing, and cut short by a crash it says nothing: it is never above the truth.
     """
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError:
         return 0
-    return int(lines[1]) if len(lines) > 1 and lines[1].isdigit() else 0
+    is_whole = len(lines) == 4 and lines[1].isdigit() and lines[2] == _check(b"\n".join(lines[:2]))
+    return int(lines[1]) if is_whole else 0
+
+
+def is_lock(data: bytes) -> bool:
+    """Whether these bytes are a lock file, or one that a crash cut short."""
+    lines = data.split(b"\n")
+    if len(lines) == 4 and _LOCK.fullmatch(data):
+        return lines[2] == _check(b"\n".join(lines[:2]))
+    return _CUT_SHORT.fullmatch(data) is not None
+
+
+_LOCK = re.compile(rb"\d+\n\d+\n[0-9a-f]{8}\n")
+_CUT_SHORT = re.compile(rb"\d*|\d+\n\d*|\d+\n\d+\n[0-9a-f]{0,8}")
+
+
+def _check(said: bytes) -> bytes:
+    return hashlib.sha256(said).hexdigest()[:8].encode()
 
 
 def _record(handle: int, number: int) -> None:
+    said = b"%d\n%d" % (os.getpid(), number)
     os.ftruncate(handle, 0)
     os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, b"%d\n%d\n" % (os.getpid(), number))
+    os.write(handle, b"%s\n%s\n" % (said, _check(said)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +42,14 @@ CREATE TABLE IF NOT EXISTS waits (
     request_id TEXT NOT NULL, product TEXT NOT NULL, started_at REAL NOT NULL, deadline REAL NOT NULL,
     known TEXT NOT NULL, PRIMARY KEY (request_id, product));
 """
+
+
+_ERASING = (
+    "DELETE FROM deliveries WHERE ? IN (request_id, report_id, lower(request_id), lower(report_id))",
+    "DELETE FROM waits WHERE ?1 IN (request_id, lower(request_id)) OR instr(lower(known), '\"' || lower(?1) || '\"')",
+    "DELETE FROM intents WHERE ?1 IN (key, substr(key, instr(key, ':') + 1)) OR instr(lower(payload), lower(?1)) "
+    "OR instr(lower(coalesce(outcome, '')), lower(?1))",
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,21 @@ class Journal:
         self._lock = threading.Lock()
         with self._translating():
             self._connection = _opened(self.path)
+
+    @staticmethod
+    def fault(path: str | os.PathLike[str]) -> str | None:
+        """What is wrong with the file of a journal; None where it is whole, or there is none. Nothing is changed."""
+        if not os.path.exists(path):
+            return None
+        # Without a log nobody has it open, and SQLite need not make one to read it.
+        how = "mode=ro" if os.path.exists(f"{os.fspath(path)}-wal") else "immutable=1"
+        try:
+            with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?{how}", uri=True)) as connection:
+                return _fault(connection)
+        except UnicodeDecodeError:  # in SQLite's own words, which repeat what it met
+            return "is damaged"
+        except sqlite3.Error as error:
+            return f"cannot be read ({type(error).__name__})"
 
     def __enter__(self) -> Self:
         return self
@@ -254,20 +277,45 @@ class Journal:
     def forget(self, ids: Iterable[str]) -> int:
         """Erase every line about these requests and reports, so that no byte of them stays; how many lines that were.
 
-        Lines about the POSTs of a company go by their key, such as ``siren:732829320``.
+        Lines about the POSTs of a company go by their key, such as ``siren:732829320``; ids in upper case go with
+        those in lower case.
+
+        Raises
+        ------
+        StoreError
+            Another process reads the journal for so long that old bytes cannot leave its files.
         """
         n_rows = 0
         with self._transaction() as run:
             for one in set(ids):
-                for query in (
-                    "DELETE FROM deliveries WHERE ? IN (request_id, report_id)",
-                    "DELETE FROM waits WHERE request_id = ?",
-                    "DELETE FROM intents WHERE key = ?1 OR instr(payload, ?1) OR instr(coalesce(outcome, ''), ?1)",
-                ):
-                    n_rows += run(query, (one,)).rowcount
-        with self._lock, self._translating():
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                n_rows += sum(run(query, (one,)).rowcount for query in _ERASING)
+        self._shred()
         return n_rows
+
+    def black_out(self, *delivery_ids: int) -> None:
+        """Keep these deliveries without the ids of their request and report, so that no byte of those stays.
+
+        Raises
+        ------
+        StoreError
+            As `forget`.
+        """
+        with self._transaction() as run:
+            for delivery_id in delivery_ids:
+                query = "UPDATE deliveries SET request_id = '', report_id = 'forgotten-' || id WHERE id = ?"
+                run(query, (delivery_id,))
+        self._shred()
+
+    def _shred(self) -> None:
+        """Write the file anew without the pages that deleted rows left, and cut its log to nothing."""
+        with self._lock, self._translating():
+            self._connection.execute("VACUUM")
+            (is_busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            raise StoreError(
+                f"journal {self.path}: another process is reading it, so that what is erased would stay in its log; "
+                "end that process, such as `xray webhook serve`, and run the command again"
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -301,6 +349,27 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _fault(connection: sqlite3.Connection) -> str | None:
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    (written_by,) = connection.execute("PRAGMA user_version").fetchone()
+    if found != "ok" or written_by != FORMAT:
+        return "is damaged" if found != "ok" else f"has format {written_by}, this version reads {FORMAT}"
+    for query in _PLAUSIBLE:
+        if connection.execute(query).fetchone() is not None:
+            return "holds a line that this package cannot have written"
+    return None
+
+
+# Rows that nothing here writes: SQLite itself has no check sums, and takes a flipped bit in a value for that value.
+_PLAUSIBLE = (
+    "SELECT 1 FROM intents WHERE is_open NOT IN (0, 1) OR NOT json_valid(payload) OR NOT json_valid(coalesce(outcome, "
+    "'{}')) OR typeof(created_at) <> 'real' OR kind NOT IN ('request', 'medium')",
+    "SELECT 1 FROM deliveries WHERE state NOT IN ('pending', 'done', 'parked') OR attempts < 0 OR typeof(due_at) <> "
+    "'real' OR typeof(received_at) <> 'real' OR report_id GLOB '*[^0-9A-Za-z_-]*'",
+    "SELECT 1 FROM waits WHERE NOT json_valid(known) OR typeof(started_at) <> 'real' OR typeof(deadline) <> 'real'",
+)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

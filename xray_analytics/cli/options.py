@@ -93,7 +93,9 @@ def span(text: str, option: str) -> timedelta:
 
 def journal_path(store: Path) -> Path:
     """Where the journal of a store stands."""
-    return store / "journal.sqlite3"
+    from ..store.strays import JOURNAL_FILE
+
+    return store / JOURNAL_FILE
 
 
 def print_json(value: Any) -> None:

@@ -194,8 +194,11 @@ def pdf(
             data = client.download_pdf(report_id)
     files.save(data, target, overwrite=force, instead=_OTHERWISE)
     typer.echo(f"Written: {target}")
-    if kept is None and opened.exists:
-        opened.add_document(report_id, data)  # after the copy, which does not depend on the store
+    if kept is None and opened.exists:  # after the copy, which does not depend on the store
+        if report_id in opened.tombstones():
+            typer.echo("It is of a company that was forgotten, and is not kept in the store.", err=True)
+            return
+        opened.add_document(report_id, data)
 
 
 @contextmanager

@@ -20,12 +20,18 @@ SettingsOption = Annotated[
 
 
 @app.command()
-def verify(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """Check every digest, row count and control sum; name what is damaged and the command that helps.
+def verify(
+    store: StoreOption = DEFAULT_STORE,
+    published: Annotated[str | None, typer.Option(help="Check what is published there instead.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every digest, count and sum, the key, lock and journal; name what is wrong and the command that helps.
 
     Example: xray verify --store data/store
     """
-    findings = existing_store(store).verify()
+    from ..store.remote.published import PublishedStore
+
+    findings = existing_store(store).verify() if published is None else PublishedStore(published).verify()
     if as_json:
         print_json([asdict(f) for f in findings])
     else:

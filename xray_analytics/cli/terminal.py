@@ -95,6 +95,7 @@ def show_totals(result: IntakeResult) -> None:
         f"+ {result.n_quarantined:,} quarantined"
         + (f"; {result.n_failed:,} could not be fetched" if result.n_failed else "")
         + (f"; {result.n_withdrawn:,} withdrawn" if result.n_withdrawn else "")
+        + (f"; {result.n_forgotten:,} of companies that were forgotten, not kept" if result.n_forgotten else "")
         + f"; {len(result.commits)} commit{'s' * (len(result.commits) != 1)}."
     )
     for issue in result.issues[:MAX_ISSUES]:

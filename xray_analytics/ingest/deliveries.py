@@ -52,6 +52,7 @@ def drain(
         command="webhook",
         sources=settings.sources,
         aliases=settings.transaction_aliases,
+        journal=journal,
         progress=progress,
     ) as intake:
         fetched = fetch_due(client, intake, journal, now())
@@ -75,6 +76,9 @@ def fetch_due(client: XRayClient, intake: Intake, journal: Journal, at: datetime
         intake.take(_requests(client, sorted(named), intake), stage="requests", total=len(named))
         intake.take(map(received, reports.values()), stage="reports", total=len(reports))
         over |= reports.keys()
+    forgotten = [d.id for d in due if intake.is_forgotten(d.report_id)]
+    if forgotten:
+        journal.black_out(*forgotten)
     return sorted(over)
 
 
@@ -138,7 +142,9 @@ def _request_id(report: Answer, id_pattern: str) -> list[str]:
     """The request that the report itself names, if any; what the delivery named is nothing to go by."""
     with suppress(ReportError):
         named = report.data.get("request")
-        return [named] if is_id(named, id_pattern) else []
+        named = named.get("id") if isinstance(named, dict) else named
+        spelled = {named, named.strip().lower()} if isinstance(named, str) else ()
+        return [one for one in sorted(spelled) if is_id(one, id_pattern)][:1]
     return []
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,6 +94,7 @@ def import_files(  # noqa: PLR0913
         undated=True,
         progress=progress,
     ) as intake:
+        intake.look_ahead(lambda: payloads(chosen, fetched_at=intake.started_at))
         intake.take(_received(chosen, intake), stage="files")
         return intake.finish()
 
@@ -129,8 +129,13 @@ def payloads(
             # a document is read in one step, without a buffer between
             with path.open("rb", buffering=0 if path.name.lower().endswith(DOCUMENT) else -1) as stream:
                 for origin, body in _bodies(path.name, str(path), stream, max_bytes):
-                    yield Received(body, fetched_at, origin)
-        except _UNREADABLE as error:
+                    if isinstance(body, bytes):
+                        yield Received(body, fetched_at, origin)
+                    else:
+                        yield Failed(
+                            origin, f"{origin} cannot be read ({_reason(body)}); the rest of its file was taken"
+                        )
+        except Exception as error:  # whatever its class: one file must not stop the others
             yield Failed(str(path), _why(path, error))
 
 
@@ -201,16 +206,7 @@ def _in_file(path: str | Path, error: ReportError) -> ReportError:
     return ReportError(f"{path}: {problem}", code=error.code, json_path=error.json_path, report_id=error.report_id)
 
 
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    zlib.error,
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    pa.ArrowException,
-    ReportError,
-)
+_Body = tuple[str, bytes | Exception]  # where it stands, and it or why it cannot be read
 
 
 def _is_known(name: str) -> bool:
@@ -220,7 +216,7 @@ def _is_known(name: str) -> bool:
     return bool(dot) and f".{last}" in (*DOCUMENT, *LINES, ".zip")
 
 
-def _bodies(name: str, origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, bytes]]:
+def _bodies(name: str, origin: str, stream: IO[bytes], limit: int) -> Iterator[_Body]:
     stem, _, last = name.lower().rpartition(".")
     if last == "zip":
         yield from _zip_members(origin, stream, limit)
@@ -233,22 +229,28 @@ def _bodies(name: str, origin: str, stream: IO[bytes], limit: int) -> Iterator[t
         yield origin, _read_capped(stream, limit)
 
 
-def _zip_members(origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, bytes]]:
+def _zip_members(origin: str, stream: IO[bytes], limit: int) -> Iterator[_Body]:
     with zipfile.ZipFile(stream) as archive:
         known = sorted(filter(_is_known, archive.namelist()))
         if not known:
             raise ReportError("no report file is in it", code="empty")
         for member in known:
-            with archive.open(member) as plain:
-                yield from _bodies(member, f"{origin}:{member}", plain, limit)
+            try:
+                with archive.open(member) as plain:
+                    yield from _bodies(member, f"{origin}:{member}", plain, limit)
+            except Exception as error:  # as above: nor one member the others
+                yield f"{origin}:{member}", error
 
 
-def _lines(origin: str, stream: IO[bytes], limit: int) -> Iterator[tuple[str, bytes]]:
+def _lines(origin: str, stream: IO[bytes], limit: int) -> Iterator[_Body]:
     number = 0
     while line := stream.readline(limit + 1):
         number += 1
-        body = _capped(line.strip(), limit)
-        if body:
+        if len(line) > limit and not line.endswith(b"\n"):
+            while (rest := stream.readline(_STEP)) and not rest.endswith(b"\n"):
+                pass
+            yield f"{origin}:{number}", _too_large(limit)
+        elif body := line.strip():
             yield f"{origin}:{number}", body
 
 
@@ -270,15 +272,24 @@ def _size(stream: IO[bytes]) -> int:
 
 def _capped(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
-        raise ReportError(f"larger than {limit:,} bytes, the cap for one report", code="too_large")
+        raise _too_large(limit)
     return body
 
 
-def _why(path: Path, error: BaseException) -> str:
+def _too_large(limit: int) -> ReportError:
+    return ReportError(f"larger than {limit:,} bytes, the cap for one report", code="too_large")
+
+
+def _why(path: Path, error: Exception) -> str:
+    return (
+        f"{path} cannot be read to its end ({_reason(error)}); nothing after that point was taken, copy the file again"
+    )
+
+
+def _reason(error: Exception) -> str:
     # Of what the libraries say, only what is known to quote no content: the system, and Arrow of a compressed stream.
     said = getattr(error, "strerror", None) or (str(error) if isinstance(error, (ReportError, OSError)) else "")
-    reason = said or type(error).__name__
-    return f"{path} cannot be read to its end ({reason}); nothing after that point was taken, copy the file again"
+    return said or type(error).__name__
 
 
 class _Raw(io.RawIOBase):

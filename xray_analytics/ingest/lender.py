@@ -22,6 +22,7 @@ from .. import tables
 from ..errors import InputError
 from ..schema import ARROW, Table
 from ..store import Store, Tombstones
+from ..store.tombstones import without
 
 NAMES = tuple(t.name for t in tables.LENDER_TABLES)
 # First day on which a row was true, where the file does not say: the first of these that is not null.
@@ -147,10 +148,8 @@ def _replaced(rows: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
 
 
 def _not_forgotten(rows: pa.Table, tombstones: Tombstones) -> pa.Table:
-    """A company that was erased does not come back by a file either."""
-    if not tombstones:
-        return rows
-    return rows.filter(pa.array([i not in tombstones for i in rows["company_id"].to_pylist()], pa.bool_()))
+    """A company that was erased does not come back by a file either, nor as the group of another."""
+    return without(rows, tombstones.__contains__) if tombstones else rows
 
 
 def _unknown(rows: pa.Table, stored: pa.Table) -> pa.Table:

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .. import tables
+from ..api.journal import Journal
 from ..console import Progress, in_silence
 from ..errors import ApiError
 from ..settings import DEFAULT_SOURCES
 from ..store import Store, Writer
 from ..tidy import drift
 from ..tidy.batch import Outcome, Received, Tidied
-from ..tidy.ids import ids_of
 from ..tidy.transactions import with_shipped
+from .door import Door
+from .erasure import erase
 from .rebuild import run_row, writing
 from .versions import Versions, each_refusal_once
 from .workers import Tidier
@@ -39,6 +42,7 @@ TOTALS = (
     "n_known",
     "n_fetched",
     "n_unchanged",
+    "n_forgotten",
     "n_published",
     "n_quarantined",
     "n_withdrawn",
@@ -61,7 +65,8 @@ class IntakeResult:
     """Control totals of one run; ``n_fetched = n_unchanged + n_published + n_quarantined`` always.
 
     ``n_known`` ids were listed and not asked for again, ``n_failed`` could not be fetched and are tried by the next
-    run, ``n_withdrawn`` are known here and gone there. ``commits`` are the numbers of the commits this run published.
+    run, ``n_withdrawn`` are known here and gone there; ``n_forgotten`` of those unchanged are of companies that were
+    forgotten, and were not kept. ``commits`` are the numbers of the commits this run published.
     """
 
     run_id: str
@@ -69,6 +74,7 @@ class IntakeResult:
     n_known: int
     n_fetched: int
     n_unchanged: int
+    n_forgotten: int
     n_published: int
     n_quarantined: int
     n_withdrawn: int
@@ -99,6 +105,8 @@ class Intake:
         What was run, for the run log.
     retry
         Take payloads again that were quarantined before.
+    journal
+        The store's, so that an erasure of this run reaches it as well.
     undated
         The payloads do not say when: what repeats the versions of an object is no change, see `versions`.
     progress
@@ -113,6 +121,7 @@ class Intake:
         *,
         command: str,
         retry: bool = False,
+        journal: Journal | None = None,
         undated: bool = False,
         progress: Progress | None = None,
     ) -> None:
@@ -128,7 +137,7 @@ class Intake:
         self._quarantined_ids = {object_id for _, object_id in still if object_id}
         self._quarantined: set[tuple[object, ...]] = {(raw_sha256,) for raw_sha256, _ in still}
         self._retry = retry
-        self._tombstones, self._forgotten = store.tombstones(), set[str]()
+        self._door, self._journal = Door(store), journal
         self._withdrawn: dict[str, str] = dict(self.cursor.get("withdrawn", {}))
         self._issues: list[Issue] = []
         self._commits: list[int] = []
@@ -146,7 +155,14 @@ class Intake:
 
     def is_forgotten(self, object_id: str) -> bool:
         """Whether the object belongs to a company that was forgotten, and must not come back."""
-        return object_id in self._forgotten or object_id in self._tombstones
+        return self._door.is_forgotten(object_id)
+
+    def look_ahead(self, received: Callable[[], Iterable[Received | object]]) -> None:
+        """Learn which requests are of companies that were forgotten, before any report of theirs is taken."""
+        if self._door.is_watched:
+            for one in received():
+                if isinstance(one, Received):
+                    self._door.learn(one)
 
     def mark_withdrawn(self, report_id: str) -> None:
         """Remember that the service no longer has a report; what is known of it stays."""
@@ -183,29 +199,39 @@ class Intake:
             cursor = {**cursor, "withdrawn": self._withdrawn.copy()}
         if self._batch_rows or cursor != self.cursor:
             self._commit(cursor)
+        self._erase_late()
         totals = {name: self.totals[name] for name in TOTALS}
         return IntakeResult(self._run_id, **totals, commits=tuple(self._commits), issues=tuple(self._issues))
 
     def _tidied(self, chunks: Iterable[list[Received]]) -> Iterator[tuple[list[Received], Tidied]]:
-        return self._tidier.tidied(map(self._fresh, chunks), self._versions.number)
+        return self._tidier.tidied(map(self._fresh, chunks), self._versions.number, self._versions.restart)
 
     def _fresh(self, chunk: list[Received]) -> list[Received]:
         """Those that may say something new."""
         fresh = [r for r in chunk if not self._versions.are_newest(r)]
-        if self._tombstones:
-            fresh = [r for r in fresh if not self._names_forgotten(r)]
+        if self._door.is_watched:
+            kept = [r for r in fresh if not self._door.refuses(r, self._versions)]
+            self.totals["n_forgotten"] += len(fresh) - len(kept)
+            fresh = kept
         n_unchanged = len(chunk) - len(fresh)
         self.totals.update(n_fetched=n_unchanged, n_unchanged=n_unchanged)
         return fresh
 
     def _append(self, fresh: list[Received], tidied: Tidied) -> None:
+        self._versions.settle()
         self.totals["n_fetched"] += len(fresh)
+        dropped: set[str] = set()
         for received, outcome in zip(fresh, tidied.outcomes, strict=True):
+            if outcome.status == "quarantined" and self._door.refuses_bytes(received):
+                dropped.add(received.raw_sha256)
+                self.totals.update(n_unchanged=1, n_forgotten=1)
+                continue
             self.totals[f"n_{outcome.status}"] += 1
             self._note(outcome)
             self._hold(received, outcome)
         data = dict(tidied.tables)
         self._drift.append(data.pop("drift"))
+        data["quarantine"] = _without(data["quarantine"], dropped)
         data["quarantine"] = each_refusal_once(data["quarantine"], self._quarantined)
         for name, rows in data.items():
             if rows.num_rows:
@@ -223,13 +249,15 @@ class Intake:
             self._waiting[key] = received
             self.totals.update(n_fetched=-1, n_unchanged=-1)
 
-    def _names_forgotten(self, received: Received) -> bool:
-        """Whether a payload is, or belongs to, something forgotten; then what belongs to it in turn is, too."""
-        ids = ids_of(received.body) | ({received.object_id} if received.object_id else set())
-        is_forgotten = any(map(self.is_forgotten, ids))
-        if is_forgotten and received.kind != "report":
-            self._forgotten |= ids
-        return is_forgotten
+    def _erase_late(self) -> None:
+        """Erase what hangs on a request that this run knows to be a forgotten company's, and the store did not."""
+        late = self._door.late()
+        if not late:
+            return
+        head = erase(self.store, self._writer, late, tidy=self._tidier.tidy, journal=self._journal)
+        if head is not None:
+            self._commits.append(head.number)
+            self.cursor = head.cursor
 
     def _note(self, outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -243,6 +271,7 @@ class Intake:
             self._writer.append("drift", drift.merge(self._drift, number))
         counts = {name: batch[name] for name in TOTALS if name in tables.RUNS.names}
         self._writer.append("runs", run_row(self.command, self.started_at, number, counts, run_id=self._run_id))
+        cursor = self._door.remembered(cursor)
         self._writer.commit(cursor=cursor)
         self._commits.append(number)
         self._counted, self.cursor = self.totals.copy(), cursor
@@ -301,6 +330,11 @@ class _Arriving:
                 yield one
         except ApiError as error:
             self.refusal = error
+
+
+def _without(quarantine: pa.Table, dropped: set[str]) -> pa.Table:
+    gone = pc.is_in(quarantine["raw_sha256"], pa.array(sorted(dropped), pa.string()))
+    return quarantine.filter(pc.invert(gone)) if dropped else quarantine
 
 
 def _chunks(received: Iterable[Received]) -> Iterator[list[Received]]:

@@ -175,7 +175,15 @@ class _Task:
         payloads = [p for p in payloads if p["body"] is not None]
         received = [_received(p) for p in payloads]
         work = self._work
-        done = tidy(received, version_of=self._versions.number, aliases=work.aliases, sources=work.sources)
+        versions = self._versions
+        done = tidy(
+            received,
+            version_of=versions.number,
+            restart=versions.restart,
+            aliases=work.aliases,
+            sources=work.sources,
+        )
+        versions.settle()
         self._totals.update(outcome.status for outcome in done.outcomes)
         found = dict(done.tables)
         first = {o.object_id: p for o, p in reversed(list(zip(done.outcomes, payloads, strict=True)))}

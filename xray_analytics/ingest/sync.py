@@ -98,6 +98,7 @@ def sync(  # noqa: PLR0913
         aliases=settings.transaction_aliases,
         processes=processes,
         retry=quarantined,
+        journal=journal,
         progress=progress,
     ) as intake:
         requests = _requests(client, intake, request_ids, since)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -22,6 +23,8 @@ from ..tidy.batch import Received
 
 KINDS = ("request", "report")
 _Object = tuple[str, str | None]  # its kind and id
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class Versions:
@@ -45,6 +48,8 @@ class Versions:
         self._histories = histories or {}
         # Positions in the history that the next payload may continue: several, as long as content repeats.
         self._next: dict[_Object, list[int]] = {}
+        # What was known of the objects asked about since `settle`: their newest version, its time, their positions.
+        self._before: dict[_Object, tuple[Version | None, datetime | None, list[int] | None]] = {}
 
     @classmethod
     def of(cls, store: Store, *, undated: bool = False) -> Versions:
@@ -69,17 +74,30 @@ class Versions:
 
         Overtaken is one fetched no later than the newest version recorded; without `fetched_at` none is.
         """
-        newest = self._newest[kind].get(object_id)
+        key, newest = (kind, object_id), self._newest[kind].get(object_id)
+        self._before.setdefault(key, (newest, self._fetched_at.get(key), self._next.get(key)))
         if self._repeats(kind, object_id, content_sha256):
             return None
         if newest is not None and newest.content_sha256 == content_sha256:
             return None
-        published_at = self._fetched_at.get((kind, object_id))
+        published_at = self._fetched_at.get(key)
         if fetched_at is not None and published_at is not None and fetched_at <= published_at:
             return None
         number = newest.version + 1 if newest else 1
         self.record(kind, object_id, number, content_sha256, fetched_at)
         return number
+
+    def settle(self) -> None:
+        """What was asked until now became of a batch that is done."""
+        self._before.clear()
+
+    def restart(self) -> None:
+        """Forget what was asked since `settle`: the batch is begun anew, without a payload that cannot become rows."""
+        for (kind, object_id), (newest, fetched_at, positions) in self._before.items():
+            _put_back(self._newest[kind], str(object_id), newest)
+            _put_back(self._fetched_at, (kind, object_id), fetched_at)
+            _put_back(self._next, (kind, object_id), positions)
+        self._before.clear()
 
     def record(
         self, kind: str, object_id: str, number: int, content_sha256: str = "", fetched_at: datetime | None = None
@@ -112,6 +130,13 @@ class Versions:
         stays = [n for n in begun or () if history[n - 1] == content_sha256]
         self._next[kind, object_id] = [*follows, *stays]
         return bool(follows or stays)
+
+
+def _put_back(known: dict[_Key, _Value], key: _Key, value: _Value | None) -> None:
+    if value is None:
+        known.pop(key, None)
+    else:
+        known[key] = value
 
 
 def each_refusal_once(

@@ -68,8 +68,14 @@ class Tidier:
         while not self._idle.empty():
             self._idle.get().end()
 
-    def tidied(self, chunks: Iterable[list[Received]], version_of: VersionOf) -> Iterator[Done]:
-        """Each chunk and its tables; `version_of` is called here, as `tidy` calls it.
+    def tidy(self, received: list[Received]) -> Tidied:
+        """The tables of payloads that are nobody's newest version, in this process."""
+        return self._tidy(received)
+
+    def tidied(
+        self, chunks: Iterable[list[Received]], version_of: VersionOf, restart: Callable[[], None] | None = None
+    ) -> Iterator[Done]:
+        """Each chunk and its tables; `version_of` and `restart` are called here, as `tidy` calls them.
 
         Raises
         ------
@@ -78,7 +84,7 @@ class Tidier:
         """
         if self._asking is None:
             for chunk in chunks:
-                yield chunk, self._tidy(chunk, version_of=version_of)
+                yield chunk, self._tidy(chunk, version_of=version_of, restart=restart)
             return
         under_way: deque[tuple[list[Received], Future[Packed]]] = deque()
         for chunk in chunks:
@@ -101,8 +107,17 @@ class Tidier:
         answers = [version_of(*one) for one in zip(*seen, strict=True)]
         if all(number == 1 for number in answers):
             return chunk, _with_bodies(found, chunk)
-        told = iter(answers)
-        return chunk, self._tidy(chunk, version_of=lambda *_: next(told))
+        return chunk, self._again(chunk, found, answers)
+
+    def _again(self, chunk: list[Received], found: Tidied, answers: list[int | None]) -> Tidied:
+        """The chunk with these versions; what was quarantined there stays so."""
+        told, is_refused = iter(answers), [outcome.status == "quarantined" for outcome in found.outcomes]
+        understood = [one for one, refused in zip(chunk, is_refused, strict=True) if not refused]
+        again = self._tidy(understood, version_of=lambda *_: next(told))
+        anew = iter(again.outcomes)
+        outcomes = [old if refused else next(anew) for old, refused in zip(found.outcomes, is_refused, strict=True)]
+        refusals = pa.concat_tables([found.tables["quarantine"], again.tables["quarantine"]])
+        return Tidied({**again.tables, "quarantine": refusals}, outcomes)
 
 
 class _Beside:

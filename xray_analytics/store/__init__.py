@@ -6,6 +6,7 @@
               parts/<table>/<commit>-<digest>.parquet    immutable; SHA-256 checked before it is read
               documents/<sha256>.pdf                     the PDF of a report, named by the manifest's cursor
               staging/   lock                            of the one writer
+              key                                        of the tombstones; its SHA-256 stands in every manifest
 
 Reading never writes and never locks.
 """
@@ -26,13 +27,13 @@ import pyarrow as pa
 
 from .. import addresses, engine, tables
 from ..errors import InputError, StoreError
-from . import commits, documents, maintenance, manifests, raw, snapshot, tombstones
+from . import commits, documents, maintenance, manifests, raw, snapshot, tombstones, verification
 from .commits import Writer
-from .maintenance import Finding
 from .manifests import Manifest
 from .raw import RawBody
 from .snapshot import Snapshot
 from .tombstones import Tombstones
+from .verification import Finding
 from .visibility import Clock, moment
 
 if TYPE_CHECKING:
@@ -182,9 +183,13 @@ class Store:
 
         Raises
         ------
+        InputError
+            The report is of a company that was forgotten.
         StoreError
             Another writer holds the lock, or the disk does not take it; nothing was committed.
         """
+        if report_id in self.tombstones():
+            raise InputError("that report is of a company that was forgotten, and nothing of it is kept in the store")
         return documents.add(self._root, report_id, data)
 
     def document(self, report_id: str) -> bytes | None:
@@ -202,13 +207,13 @@ class Store:
         return maintenance.content_digest(self._root, self.head, self._connect(), clocks=clocks)
 
     def verify(self) -> list[Finding]:
-        """Everything that is damaged or missing; see `maintenance.verify`."""
-        return maintenance.verify(self._root, self._connect())
+        """Everything that is damaged or missing; see `verification.verify`."""
+        return verification.verify(self._root, self._connect())
 
     def tombstones(self) -> Tombstones:
         """The ids of what was forgotten, as keyed hashes: ``id in store.tombstones()``."""
         head = self.head
-        return tombstones.read(self._root, head.cursor if head else {})
+        return tombstones.read(self._root, head.cursor if head else {}, head.key_sha256 if head else None)
 
     def compact(self, *, max_parts: int = 64) -> Manifest | None:
         """Merge small parts where a table has more than `max_parts`; the commit made, or None where nothing was to do.
@@ -309,11 +314,10 @@ class Store:
             raise StoreError(f"no store at {self.path}; `xray sync` or `xray demo` makes one")
         if commit is not None and commit != head.number:
             try:
-                head = manifests.read_manifest(self._root, commit)
+                head = manifests.read_kept(self._root, head, commit)
             except FileNotFoundError:
-                raise StoreError(
-                    f"store {self.path}: commit {commit} is not kept; there are {manifests.published(self._root)}"
-                ) from None
+                kept = [number for number in manifests.published(self._root) if number >= head.root]
+                raise StoreError(f"store {self.path}: commit {commit} is not kept; there are {kept}") from None
         manifests.refuse_other_schema(self._root, head)
         return head
 

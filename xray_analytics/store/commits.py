@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from .. import files, tables
 from ..errors import StoreError
 from ..schema import Table
-from . import erasure, parts, raw
+from . import erasure, parts, raw, tombstones
 from .manifests import (
     Manifest,
     encode,
@@ -250,7 +250,13 @@ class Writer:
             root=head.root if head and not new_root else self.number,
             parent=head.digest if head and not new_root else None,
             digest="",
+            key_sha256=self._key_digest(),
         )
+
+    def _key_digest(self) -> str | None:
+        """That of the key with which the tombstones were made, once recorded; else of the key that is there."""
+        recorded = self.head.key_sha256 if self.head and tombstones.CURSOR_NAME in self.head.cursor else None
+        return recorded or tombstones.key_digest(self._root)
 
     def _forget_old_manifests(self) -> None:
         for number in published(self._root)[: 1 - KEPT_MANIFESTS]:

@@ -13,10 +13,9 @@ from pathlib import Path
 from .. import files
 from ..errors import StoreError
 from .commits import writing
-from .manifests import Manifest, read_head
+from .manifests import DOCUMENTS, Manifest, read_head
 
 FOLDER = "documents"
-CURSOR = "documents"  # report id -> SHA-256
 
 
 def add(root: Path, report_id: str, data: bytes) -> str:
@@ -29,7 +28,7 @@ def add(root: Path, report_id: str, data: bytes) -> str:
         known = digests(head)
         if known.get(report_id) != sha256:
             cursor = dict(head.cursor) if head else {}
-            writer.commit(cursor=cursor | {CURSOR: known | {report_id: sha256}})
+            writer.commit(cursor=cursor | {DOCUMENTS: known | {report_id: sha256}})
     return sha256
 
 
@@ -58,7 +57,7 @@ def read(root: Path, head: Manifest | None, report_id: str) -> bytes | None:
 
 def digests(head: Manifest | None) -> dict[str, str]:
     """The SHA-256 of the document of each report that has one."""
-    return dict(head.cursor.get(CURSOR, {})) if head else {}
+    return head.documents() if head else {}
 
 
 def _place(root: Path, sha256: str, data: bytes) -> None:

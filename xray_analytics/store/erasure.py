@@ -6,10 +6,12 @@ once and without grace; the old manifests go last, so that as long as one is the
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from .. import files
-from .manifests import Manifest, published
+from .manifests import Manifest, published, vouched_for
+from .strays import strays
 
 
 def is_unfinished(root: Path, head: Manifest) -> bool:
@@ -18,18 +20,17 @@ def is_unfinished(root: Path, head: Manifest) -> bool:
 
 
 def finish(root: Path, head: Manifest) -> int:
-    """Remove every part, document and manifest that the head does not name; gives how many there were.
+    """Remove every file of the store that no commit since the erasure names, old or not; gives how many there were.
 
     For the one who holds the lock. Readers of an older commit get a `StoreError` for what is gone.
     """
-    named = {f"{name}/{part.name}" for name, live in head.parts.items() for part in live}
-    documents = {f"{sha256}.pdf" for sha256 in head.cursor.get("documents", {}).values()}
-    doomed = [p for p in root.glob("parts/*/*.parquet") if f"{p.parent.name}/{p.name}" not in named]
-    doomed += [p for p in root.glob("documents/*") if p.name not in documents]
-    before = [root / "commits" / f"{number:012d}.json" for number in published(root) if number < head.root]
-    for group in (doomed, before):
-        for path in sorted(group):
+    doomed = [
+        root / stray.name for stray in strays(root, head, list(vouched_for(root, head)), timedelta(0)) if stray.is_ours
+    ]
+    before = [path for path in doomed if path.parent.name == "commits"]
+    for group in (sorted(set(doomed) - set(before)), before):
+        for path in group:
             files.remove(path)
         for folder in sorted({path.parent for path in group}):
             files.sync_directory(folder)
-    return len(doomed) + len(before)
+    return len(doomed)

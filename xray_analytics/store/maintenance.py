@@ -1,125 +1,26 @@
-"""Integrity: is everything published still there and whole, do two stores hold the same? Compaction, and collection."""
+"""Compaction, collection, and the digest by which two stores are compared."""
 
 # ruff: noqa: S608 - every name in this SQL comes from `tables`
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from .. import engine, files, tables
-from ..errors import StoreError
 from ..schema import Column, Table
-from . import documents, erasure, parts
+from . import tombstones
 from .commits import Writer, writing
-from .manifests import Manifest, published, read_head, read_manifest, refuse_lost_commits
-from .parts import Part
+from .manifests import Manifest, published, read_manifest
 from .snapshot import stored
+from .strays import strays
+from .verification import bad_parts
 
 # Columns that say when this store, not the service, learnt something.
 CLOCKS = frozenset({"fetched_at", "available_at", "is_backfilled", "recorded_at"})
 # Columns that depend on how a sync was cut into commits.
 _BATCH = {"drift": frozenset({"commit", "first_report_id"})}
-
-
-_BACKUP = "restore it from a backup"
-_DROP = f"{_BACKUP}, or run `xray rebuild --drop-damaged`"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it was published, and what helps."""
-
-    file: str
-    problem: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.problem}; {self.remedy}"
-
-
-def remedy(table_name: str) -> str:
-    """What helps against damage in a table: tidy tables follow from the bytes kept, the others from nothing."""
-    table = tables.TABLES.get(table_name)
-    if table is None or table in tables.DERIVED_TABLES:
-        return "run `xray rebuild`"
-    again = "`xray attach` the file again" if table in tables.LENDER_TABLES else "`xray sync`"
-    return f"{_DROP} and then {again}" if table is not tables.RUNS else _DROP
-
-
-def verify(root: Path, connection: engine.Connection) -> list[Finding]:
-    """Everything in the store that is damaged or missing; empty where all is well.
-
-    Reads every byte anew: manifests and their chain, the digest, rows and control sums of each part, the SHA-256 of
-    each stored body and document, and the keys of every table.
-    """
-    try:
-        head = read_head(root)
-        refuse_lost_commits(root)
-    except StoreError as error:
-        problem, _, mends = str(error).partition("; ")
-        return [Finding("commits", problem, mends or _BACKUP)]
-    if head is None:
-        return []
-    damaged = list(bad_parts(root, head))
-    found = [*_bad_manifests(root, head), *_bad_documents(root, head), *(finding for _, _, finding in damaged)]
-    if damaged:
-        return [*found, *_lost_objects(root, head, damaged, connection)]
-    return [*found, *_bad_bodies(root, head), *_repeated_keys(root, head, connection)]
-
-
-def _problem(error: Exception) -> str:
-    """What an error says is wrong, without the remedy it names as well."""
-    return str(error).partition("; ")[0]
-
-
-def _bad_manifests(root: Path, head: Manifest) -> Iterator[Finding]:
-    if erasure.is_unfinished(root, head):
-        yield Finding("commits", "an erasure was not finished", "run `xray compact`: any command that writes goes on")
-    if head.schema_version != tables.SCHEMA_VERSION:
-        yield Finding("parts", f"schema {head.schema_version} is not {tables.SCHEMA_VERSION}", "run `xray rebuild`")
-    parent = None
-    for number in published(root):
-        name = f"{number:012d}.json"
-        try:
-            manifest = read_manifest(root, number)
-        except StoreError as error:
-            parent = None
-            yield Finding(
-                f"commits/{name}", _problem(error), f"only history: {_BACKUP} or wait, it goes with later commits"
-            )
-            continue
-        follows = (manifest.parent, manifest.number) == (parent.digest, parent.number + 1) if parent else True
-        if not follows and manifest.root != number:
-            yield Finding(f"commits/{name}", f"does not follow the commit before {number}", _BACKUP)
-        parent = manifest
-
-
-def _bad_documents(root: Path, head: Manifest) -> Iterator[Finding]:
-    for report_id in documents.digests(head):
-        try:
-            documents.read(root, head, report_id)
-        except StoreError as error:
-            yield Finding("documents", str(error), "nothing else is affected")
-
-
-def bad_parts(root: Path, head: Manifest) -> Iterator[tuple[str, Part, Finding]]:
-    """Table, part and finding of each live part that is damaged or missing."""
-    for name, live in head.parts.items():
-        for part in live:
-            file = f"parts/{name}/{part.name}"
-            try:
-                parts.read_back(root / file, part)
-            except FileNotFoundError:
-                yield name, part, Finding(file, "is missing", remedy(name))
-            except (StoreError, OSError) as error:
-                yield name, part, Finding(file, _problem(error).removeprefix(f"part {root / file} "), remedy(name))
 
 
 def drop_damaged(root: Path, writer: Writer) -> tuple[str, ...]:
@@ -132,53 +33,18 @@ def drop_damaged(root: Path, writer: Writer) -> tuple[str, ...]:
     return tuple(dropped)
 
 
-def _lost_objects(
-    root: Path, head: Manifest, damaged: list[tuple[str, Part, Finding]], connection: engine.Connection
-) -> Iterator[Finding]:
-    """The objects whose bytes were in a damaged part, as far as whole tables still name them."""
-    bad = {part.sha256 for _, part, _ in damaged}
-    if not any(name == "raw" for name, _, _ in damaged):
-        return
-    whole = replace(head, parts={n: tuple(p for p in live if p.sha256 not in bad) for n, live in head.parts.items()})
-    for kind, name in (("report", "reports"), ("request", "requests")):
-        kept = stored(root, whole, "raw")
-        query = (
-            f"SELECT DISTINCT {kind}_id FROM {stored(root, whole, name)} AS t ANTI JOIN {kept} AS r "
-            f"ON r.kind = '{kind}' AND r.object_id = t.{kind}_id AND r.object_version = t.{kind}_version ORDER BY ALL"
-        )
-        with engine.asking("raw"):
-            lost = [row[0] for row in connection.cursor().sql(query).fetchall()]
-        if lost:
-            yield Finding("raw", f"the bytes of these {name} are lost: {', '.join(lost)}", remedy("raw"))
-
-
-def _bad_bodies(root: Path, head: Manifest) -> Iterator[Finding]:
-    for part in head.parts.get("raw", ()):
-        with pq.ParquetFile(root / "parts" / "raw" / part.name) as file:
-            for batch in file.iter_batches(batch_size=64, columns=["raw_sha256", "body"]):
-                for sha256, body in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    if body is not None and hashlib.sha256(body).hexdigest() != sha256:
-                        problem = f"a body is not that of its SHA-256 {sha256[:12]}"
-                        yield Finding(f"parts/raw/{part.name}", problem, _BACKUP)
-
-
-def _repeated_keys(root: Path, head: Manifest, connection: engine.Connection) -> Iterator[Finding]:
-    for name in head.parts.keys() & tables.TABLES.keys():
-        key = ", ".join(tables.table(name).key)
-        grouped = f"SELECT {key} FROM {stored(root, head, name)} AS t GROUP BY {key} HAVING count(*) > 1"
-        with engine.asking(name):
-            repeated = connection.cursor().sql(f"SELECT count(*) FROM ({grouped}) AS r").fetchall()[0][0]
-        if repeated:
-            yield Finding(f"parts/{name}", f"{repeated} keys occur more than once", remedy(name))
-
-
 def compact(root: Path, max_parts: int) -> Manifest | None:
-    """Merge the small parts of every table with more than `max_parts`, as an ordinary commit; None where none has."""
+    """Merge the small parts of every table with more than `max_parts`, as an ordinary commit; None where none has.
+
+    A commit is made as well where the digest of the key of the tombstones is not recorded yet.
+    """
     with writing(root) as writer:
-        names = crowded(writer.head, max_parts)
+        head = writer.head
+        names = crowded(head, max_parts)
         for name in names:
             writer.compact(name)
-        return writer.commit() if names else None
+        lacks_digest = head is not None and tombstones.CURSOR_NAME in head.cursor and head.key_sha256 is None
+        return writer.commit() if names or lacks_digest else None
 
 
 def crowded(head: Manifest | None, max_parts: int) -> dict[str, int]:
@@ -187,22 +53,24 @@ def crowded(head: Manifest | None, max_parts: int) -> dict[str, int]:
 
 
 def gc(root: Path, grace: timedelta, *, dry_run: bool = False) -> list[str]:
-    """Remove the parts that no kept manifest names and that are older than `grace`; gives their names.
+    """Remove the files of the store that no kept manifest names and that are older than `grace`; gives their names.
+
+    At once goes what is from before an erasure, and what can be no file of the store, such as a copy cut short.
 
     Raises
     ------
     StoreError
         A manifest cannot be read: what it names is then unknown, and nothing is removed.
     """
-    oldest = time.time() - grace.total_seconds()
-    with writing(root), files.changing(root):
+    with writing(root) as writer, files.changing(root):
+        if writer.head is None:
+            return []
         kept = [read_manifest(root, number) for number in published(root)]
-        named = {f"{name}/{part.name}" for found in kept for name, live in found.parts.items() for part in live}
-        every = [path for path in sorted((root / "parts").glob("*/*.parquet")) if path.stat().st_mtime < oldest]
-        unnamed = [path for path in every if f"{path.parent.name}/{path.name}" not in named]
-        for path in () if dry_run else unnamed:
-            files.remove(path)
-    return [f"{path.parent.name}/{path.name}" for path in unnamed]
+        found = strays(root, writer.head, kept, grace)
+        doomed = sorted(stray.name for stray in found if stray.is_ours and (stray.is_due or not grace))
+        for name in () if dry_run else doomed:
+            files.remove(root / name)
+    return [name.removeprefix("parts/") for name in doomed]
 
 
 def content_digest(root: Path, head: Manifest | None, connection: engine.Connection, *, clocks: bool = False) -> str:

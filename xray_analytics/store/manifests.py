@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +18,7 @@ from ..errors import StoreError
 from .parts import Part
 
 FORMAT = 1
+DOCUMENTS = "documents"  # in the cursor: report id -> SHA-256
 _HEAD = re.compile(rb'\{"digest":"([0-9a-f]{64})",')
 
 
@@ -25,7 +26,8 @@ _HEAD = re.compile(rb'\{"digest":"([0-9a-f]{64})",')
 class Manifest:
     """One commit: what the store holds, and where its sync had got to.
 
-    ``root`` is the commit that history starts from: 1, or the last that erased a company.
+    ``root`` is the commit that history starts from: 1, or the last that erased a company. ``key_sha256`` is the digest
+    of the key of its tombstones; None where there was none, or where a package before 0.2.0 wrote the manifest.
     """
 
     number: int
@@ -38,10 +40,15 @@ class Manifest:
     parent: str | None
     digest: str
     format: int = FORMAT
+    key_sha256: str | None = None
 
     def rows(self, table: str) -> int:
         """Stored rows of a table, all versions together."""
         return sum(part.rows for part in self.parts.get(table, ()))
+
+    def documents(self) -> dict[str, str]:
+        """The SHA-256 of the document of each report that has one."""
+        return dict(self.cursor.get(DOCUMENTS, {}))
 
 
 def encode(manifest: Manifest) -> tuple[Manifest, bytes]:
@@ -57,6 +64,7 @@ def encode(manifest: Manifest) -> tuple[Manifest, bytes]:
         "schema_version": manifest.schema_version,
         "root": manifest.root,
         "parent": manifest.parent,
+        "key_sha256": manifest.key_sha256,
         "cursor": manifest.cursor,
         "parts": manifest.parts,
     }
@@ -102,6 +110,7 @@ def _decoded(body: Mapping[str, Any], digest: str) -> Manifest:
         parent=body["parent"],
         digest=digest,
         format=body["format"],
+        key_sha256=body.get("key_sha256"),
     )
 
 
@@ -127,6 +136,30 @@ def read_manifest(root: Path, number: int) -> Manifest:
     except OSError as error:
         raise StoreError(f"manifest {path} cannot be read ({error.strerror}); check its owner and mode") from None
     return decode(data, path)
+
+
+def read_kept(root: Path, head: Manifest, number: int) -> Manifest:
+    """An older manifest that the newest still vouches for; `FileNotFoundError` where it is not kept.
+
+    Raises
+    ------
+    StoreError
+        It is from before an erasure, so that it names what was erased: a copy that somebody put back.
+    """
+    if number < head.root and (root / "commits" / f"{number:012d}.json").exists():
+        raise StoreError(
+            f"store {root}: commit {number} is from before a company was forgotten, and is not read any more; any "
+            "command that writes, such as `xray compact`, removes it"
+        )
+    return read_manifest(root, number)
+
+
+def vouched_for(root: Path, head: Manifest) -> Iterator[Manifest]:
+    """The manifests since the last erasure that can be read, the newest first."""
+    for number in reversed(published(root)):
+        with suppress(StoreError, FileNotFoundError):
+            if number >= head.root:
+                yield read_manifest(root, number)
 
 
 def read_head(root: Path) -> Manifest | None:

@@ -1,7 +1,8 @@
-"""Tombstones: who must not come back, as keyed hashes of the ids of companies that were forgotten.
+"""Who must not come back: keyed hashes of the ids of companies that were forgotten.
 
 The hashes stand in the cursor of the manifest, so that they are published with the erasure itself; the key is a file of
-the store. Whoever has both can try out ids, which is why the store's folder stays private.
+the store, whose SHA-256 every manifest repeats. Whoever has both can try out ids, which is why the store's folder stays
+private. An id is looked up, and marked, in every spelling that `spellings` knows.
 """
 
 from __future__ import annotations
@@ -9,17 +10,54 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Iterable, Mapping
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from .. import files
 from ..errors import StoreError
 
 KEY_FILE = "key"
+KEY_BYTES = 32
 CURSOR_NAME = "forgotten"
 _HEX_DIGITS = 32
+# The columns that say whose a row is; in a table that has several, any of them.
+OWNERS = frozenset(("report_id", "request_id", "medium_id", "object_id", "company_id"))
+GROUP = "group_id"
+_INVISIBLE = dict.fromkeys(map(ord, "\u180e\u200b\u200c\u200d\u2060\ufeff"))  # no spaces to Unicode, yet unseen
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
+_SIREN = re.compile(r"(?:[A-Za-z]{2}[0-9A-Za-z]{2})?(\d{9})(?:\d{5})?", re.ASCII)  # alone, of a VAT number, of a SIRET
+_DIVIDERS = re.compile(r"[./-]")
+_MARK = re.compile(r"[0-9a-f]{32}")
+
+
+def spellings(text: str) -> set[str]:
+    """The texts under which an id is known.
+
+    Itself; without blanks; the SIREN in a SIRET or a VAT number, and one whose digits points or dashes divide; 24
+    hexadecimal digits in small.
+
+    >>> sorted(spellings("514 673 987 00012"))
+    ['514 673 987 00012', '514673987', '51467398700012']
+    >>> sorted(spellings("61BAF5802353003B888C3D00"))
+    ['61BAF5802353003B888C3D00', '61baf5802353003b888c3d00']
+    >>> [sorted(spellings(text))[0] for text in ("514.673.987", "FR40514673987")]
+    ['514.673.987', '514673987']
+    """
+    bare = "".join(unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).split())
+    found = {text, bare}
+    number = _SIREN.fullmatch(_DIVIDERS.sub("", bare))
+    if number:
+        found.add(number[1])
+    if _OBJECT_ID.fullmatch(bare):
+        found.add(bare.lower())
+    return found
 
 
 @dataclass(frozen=True)
@@ -30,36 +68,58 @@ class Tombstones:
     marks: frozenset[str]
 
     def __contains__(self, object_id: str) -> bool:
-        return bool(self.marks) and _mark(self.key, object_id) in self.marks
+        return bool(self.marks) and any(_mark(self.key, text) in self.marks for text in spellings(object_id))
 
     def __bool__(self) -> bool:
         return bool(self.marks)
 
     def with_ids(self, ids: Iterable[str]) -> Tombstones:
         """These and those of more ids."""
-        return Tombstones(self.key, self.marks | {_mark(self.key, i) for i in ids})
+        return Tombstones(self.key, self.marks | {_mark(self.key, text) for one in ids for text in spellings(one)})
 
 
-def read(root: Path, cursor: Mapping[str, Any]) -> Tombstones:
-    """The tombstones of a store.
+def read(root: Path, cursor: Mapping[str, Any], key_sha256: str | None = None) -> Tombstones:
+    """The tombstones of a store; `key_sha256` is what its manifest says of the key.
 
     Raises
     ------
     StoreError
-        There are some and their key is missing: without it, who was forgotten could come back.
+        There are some and their key is missing or not the one they were made with: without it, who was forgotten
+        could come back.
     """
     marks = frozenset(cursor.get(CURSOR_NAME, ()))
-    path = root / KEY_FILE
-    try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        if marks:
-            raise StoreError(
-                f"store {root}: its file {KEY_FILE} is missing, and without it companies that were forgotten could "
-                "come back; restore it from a backup"
-            ) from None
-        key = b""
-    return Tombstones(key, marks)
+    problem = fault(root, marks, key_sha256)
+    if problem:
+        raise StoreError(
+            f"store {root}: its file {KEY_FILE} {problem}, and without it companies that were forgotten could "
+            "come back; restore it from a backup"
+        )
+    return Tombstones(_key(root) or b"", marks)
+
+
+def fault(root: Path, marks: frozenset[str], key_sha256: str | None) -> str | None:
+    """What is wrong with the key, or None; without tombstones none is needed.
+
+    Raises
+    ------
+    StoreError
+        It is there and cannot be read.
+    """
+    if not marks:
+        return None
+    if not all(_MARK.fullmatch(mark) for mark in marks):
+        return "belongs to marks that no version of this package makes"
+    key = _key(root)
+    if key is None:
+        return "is missing"
+    is_same = key_sha256 in (None, hashlib.sha256(key).hexdigest())
+    return None if is_same and len(key) == KEY_BYTES else "is damaged"
+
+
+def key_digest(root: Path) -> str | None:
+    """The SHA-256 of the key, for the manifest; None where the store has none."""
+    key = _key(root)
+    return None if key is None else hashlib.sha256(key).hexdigest()
 
 
 def make_key(root: Path) -> None:
@@ -68,11 +128,39 @@ def make_key(root: Path) -> None:
         return
     staged = root / "staging" / KEY_FILE
     with files.changing(root):
-        files.create(staged, os.urandom(32))
+        files.create(staged, os.urandom(KEY_BYTES))
         files.publish(staged, root / KEY_FILE)
         files.sync_directory(root)
         files.remove(staged)
 
 
+def without(rows: pa.Table, is_gone: Callable[[str], bool]) -> pa.Table:
+    """The rows that belong to nobody who is gone; that somebody is in their group is not said any more."""
+    gone = pa.array([False] * len(rows), pa.bool_())
+    for name in sorted(OWNERS & set(rows.column_names)):
+        gone = pc.or_(gone, _is_in(rows[name], is_gone))
+    if GROUP in rows.column_names:
+        group = pc.if_else(_is_in(rows[GROUP], is_gone), pa.scalar(None, pa.string()), rows[GROUP])
+        at = rows.schema.get_field_index(GROUP)
+        rows = rows.set_column(at, rows.schema.field(at), group)
+    return rows.filter(pc.invert(gone))
+
+
+def _is_in(column: pa.ChunkedArray, is_gone: Callable[[str], bool]) -> pa.ChunkedArray:
+    named = [one for one in pc.unique(column).to_pylist() if one is not None and is_gone(one)]
+    return pc.is_in(column, pa.array(named, pa.string()))
+
+
+def _key(root: Path) -> bytes | None:
+    try:
+        return (root / KEY_FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(
+            f"store {root}: its file {KEY_FILE} cannot be read ({error.strerror}); check its owner and mode"
+        ) from None
+
+
 def _mark(key: bytes, object_id: str) -> str:
-    return hmac.new(key, object_id.encode(), hashlib.sha256).hexdigest()[:_HEX_DIGITS]
+    return hmac.new(key, object_id.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:_HEX_DIGITS]

@@ -1,8 +1,9 @@
 """Batches of payloads to tables: one call, every table, one outcome for each payload.
 
-A payload that is not as documented becomes a row of `quarantine` and none elsewhere; its neighbours do not notice.
-The tables of two batches, one after the other, are those of both in one call, but for `drift`, which `drift.merge`
-adds up.
+A payload that is not as documented becomes a row of `quarantine` and none elsewhere; its neighbours do not notice. That
+holds for every exception, whatever its class: where a whole batch cannot become tables, tables are made of each payload
+alone to find the culprit. The tables of two batches, one after the other, are those of both in one call, but for
+`drift`, which `drift.merge` adds up.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -22,9 +23,9 @@ from ..errors import ReportError
 from ..tables import QUARANTINE, RAW, TRANSACTION_ALIASES
 from . import drift
 from .arrow_tables import Published, report_tables, request_tables, table_of
-from .drift import DriftNotes
+from .decode import refusal
 from .payload import SOURCES, Kind, Known, Read, decode, object_id_of, understand
-from .transactions import Aliases
+from .transactions import Aliases, compile_aliases
 
 VersionOf = Callable[[str, str, str], int | None]
 Status = Literal["published", "unchanged", "quarantined"]
@@ -95,6 +96,7 @@ def tidy(
     received: Iterable[Received],
     *,
     version_of: VersionOf = first_version,
+    restart: Callable[[], None] | None = None,
     aliases: Aliases = TRANSACTION_ALIASES,
     sources: Mapping[str, str] = SOURCES,
 ) -> Tidied:
@@ -108,6 +110,9 @@ def tidy(
         Called with kind, object id and content SHA-256, once for each payload that was understood and in their order:
         the version to publish, or None where nothing changed. The content SHA-256 is that of the canonical form
         (members sorted, no white space).
+    restart
+        Called before `version_of` is asked once more about the whole batch, without a payload that was understood and
+        cannot become rows; without it the first answers hold.
     aliases
         Column of `transactions` -> members to look for, in order.
     sources
@@ -126,59 +131,118 @@ def tidy(
     >>> tidied.outcomes[0].status, tidied.tables["reports"]["financial_risk_class"].to_pylist()
     ('published', [3])
     """
-    batch = _Batch(version_of, Known(aliases, {word: product for product, word in sources.items()}))
+    compile_aliases(tuple(aliases.items()))
+    known = Known(aliases, {word: product for product, word in sources.items()})
+    batch = _Batch(version_of)
     for one in received:
-        batch.take(one)
-    return Tidied(batch.tables(), batch.outcomes)
+        batch.settle(_read(one, known))
+    try:
+        return Tidied(batch.tables(), batch.outcomes)
+    except Exception:  # whatever its class: one payload must not stop the others
+        return _without_culprits(batch, restart)
+
+
+class _Reading(NamedTuple):
+    """What became of one payload before anyone was asked for its version: `read`, or why not."""
+
+    one: Received
+    read: Read | None
+    object_id: str | None
+    stage: str = "tidy"
+    error: ReportError | None = None
+
+
+def _read(one: Received, known: Known) -> _Reading:
+    stage, object_id = "decode", one.object_id
+    try:
+        content = decode(one.body, one.kind, known)
+        stage, object_id = "tidy", one.object_id or object_id_of(content)
+        return _Reading(one, understand(content, one.body, known, one.object_id), object_id)
+    except Exception as error:  # whatever its class, as above
+        return _Reading(one, None, object_id, stage, refusal(error))
 
 
 @dataclass
 class _Batch:
     version_of: VersionOf
-    known: Known
+    readings: list[_Reading] = field(default_factory=list)
+    answers: list[int | None] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
-    published: list[Published] = field(default_factory=list)
-    raw: list[tuple[Any, ...]] = field(default_factory=list)
+    published: dict[int, Published] = field(default_factory=dict)  # by position among the readings
     refused: list[tuple[Any, ...]] = field(default_factory=list)
-    noticed: list[tuple[str, str, DriftNotes]] = field(default_factory=list)
 
-    def take(self, one: Received) -> None:
-        """Read one payload and keep what became of it."""
-        stage, object_id = "decode", one.object_id
-        try:
-            content = decode(one.body, one.kind, self.known)
-            stage, object_id = "tidy", one.object_id or object_id_of(content)
-            read = understand(content, one.body, self.known, one.object_id)
-        except ReportError as error:
-            error.__context__ = None  # nor a traceback: the frames of both hold what was read
-            self._refuse(one, object_id, stage, error.with_traceback(None))
-            return
-        version = self.version_of(read.kind, read.object_id, read.content_sha256)
-        if version is not None:
-            self._publish(one, read, version)
-        status: Status = "unchanged" if version is None else "published"
-        self.outcomes.append(Outcome(read.kind, read.object_id, status, version, one.raw_sha256, None, one.origin))
+    def settle(self, reading: _Reading) -> None:
+        """Decide what becomes of a payload."""
+        one, read = reading.one, reading.read
+        version = self.version_of(read.kind, read.object_id, read.content_sha256) if read is not None else None
+        if read is None:
+            self._refuse(reading)
+        else:
+            status: Status = "unchanged" if version is None else "published"
+            self.outcomes.append(Outcome(read.kind, read.object_id, status, version, one.raw_sha256, None, one.origin))
+        if read is not None and version is not None:
+            position = len(self.readings)
+            self.published[position] = Published(read, version, one.fetched_at, one.raw_sha256, one.api_version)
+        self.readings.append(reading)
+        self.answers.append(version)
 
     def tables(self) -> dict[str, pa.Table]:
         """All tables of the batch."""
-        reports = [p for p in self.published if p.read.kind == "report"]
-        requests = [p for p in self.published if p.read.kind == "request"]
+        return self.tables_of(list(self.published)) | {"quarantine": table_of(QUARANTINE, self.refused)}
+
+    def tables_of(self, positions: list[int]) -> dict[str, pa.Table]:
+        """The tables of those published that stand there, all but ``quarantine``."""
+        published = [self.published[position] for position in positions]
+        bodies = [self.readings[position].one.body for position in positions]
         return {
-            **request_tables(requests),
-            **report_tables(reports),
-            "raw": table_of(RAW, self.raw),
-            "drift": drift.count(self.noticed),
-            "quarantine": table_of(QUARANTINE, self.refused),
+            **request_tables([p for p in published if p.read.kind == "request"]),
+            **report_tables([p for p in published if p.read.kind == "report"]),
+            "raw": table_of(RAW, [_raw_row(p, body) for p, body in zip(published, bodies, strict=True)]),
+            "drift": drift.count([(p.read.source, p.read.object_id, p.read.notes) for p in published]),
         }
 
-    def _publish(self, one: Received, read: Read, version: int) -> None:
-        self.published.append(Published(read, version, one.fetched_at, one.raw_sha256, one.api_version))
-        key = (read.kind, read.object_id, version, read.content_sha256, one.raw_sha256)
-        self.raw.append((*key, one.api_version, one.fetched_at, one.body))
-        self.noticed.append((read.source, read.object_id, read.notes))
-
-    def _refuse(self, one: Received, object_id: str | None, stage: str, error: ReportError) -> None:
-        where = (stage, error.code, error.json_path, str(error))
-        self.refused.append((one.raw_sha256, object_id, *where, one.fetched_at, one.body))
+    def _refuse(self, reading: _Reading) -> None:
+        one, error = reading.one, reading.error
+        if error is None:
+            raise TypeError("a payload was neither read nor refused")
+        where = (reading.stage, error.code, error.json_path, str(error))
+        self.refused.append((one.raw_sha256, reading.object_id, *where, one.fetched_at, one.body))
         kind = one.kind or "report"
-        self.outcomes.append(Outcome(kind, object_id, "quarantined", None, one.raw_sha256, error, one.origin))
+        self.outcomes.append(Outcome(kind, reading.object_id, "quarantined", None, one.raw_sha256, error, one.origin))
+
+
+def _raw_row(p: Published, body: bytes) -> tuple[Any, ...]:
+    key = (p.read.kind, p.read.object_id, p.version, p.read.content_sha256, p.raw_sha256)
+    return (*key, p.api_version, p.fetched_at, body)
+
+
+def _without_culprits(batch: _Batch, restart: Callable[[], None] | None) -> Tidied:
+    """The batch with what cannot become tables by itself in quarantine; where only all together fail, one by one."""
+    culprits = {at: error for at in batch.published if (error := _fault(batch, at)) is not None}
+    if restart is not None:
+        restart()
+    answered = [at for at, reading in enumerate(batch.readings) if reading.read is not None and at not in culprits]
+    answers = iter([batch.answers[at] for at in answered])
+    left = _Batch(batch.version_of if restart is not None else lambda *_: next(answers))
+    for at, reading in enumerate(batch.readings):
+        left.settle(reading._replace(read=None, error=culprits[at]) if at in culprits else reading)
+    try:
+        return Tidied(left.tables(), left.outcomes)
+    except Exception:  # as above; what fails for one payload now raises
+        return Tidied(_one_by_one(left), left.outcomes)
+
+
+def _fault(batch: _Batch, position: int) -> ReportError | None:
+    """Why this payload alone cannot become tables; None where it can."""
+    try:
+        batch.tables_of([position])
+    except Exception as error:  # as above
+        return refusal(error)
+    return None
+
+
+def _one_by_one(batch: _Batch) -> dict[str, pa.Table]:
+    found = [batch.tables_of([]), *(batch.tables_of([position]) for position in batch.published)]
+    joined = {name: pa.concat_tables([one[name] for one in found]) for name in found[0]}
+    noticed = drift.merge([one["drift"] for one in found], None)
+    return joined | {"drift": noticed, "quarantine": table_of(QUARANTINE, batch.refused)}

@@ -35,6 +35,15 @@ def refuse(code: str, path: str, problem: str) -> Never:
     raise ReportError(f"{where}: {problem}{KEPT}", code=code, json_path=where)
 
 
+def refusal(error: Exception) -> ReportError:
+    """The error that quarantines a report, of any exception; without its frames, which hold what was read."""
+    if not isinstance(error, ReportError):
+        message = f"$: expected a payload as documented, found one that cannot be read ({type(error).__name__}){KEPT}"
+        return ReportError(message, code="unreadable", json_path="$")
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
+
+
 def parse(body: bytes, *, exact: bool = False, notes: DriftNotes | None = None) -> Json:
     """The tree of a JSON text, or a `ReportError`.
 
@@ -156,7 +165,8 @@ def _checked(value: Any, path: str, notes: DriftNotes, depth: int = 1) -> Any:
     if depth > MAX_DEPTH and isinstance(value, dict | list):
         refuse("too_deep", path.removeprefix("."), f"expected at most {MAX_DEPTH} levels, found more")
     if isinstance(value, dict):
-        members = {_text(k, path, notes): _checked(v, f"{path}.{k}", notes, depth + 1) for k, v in value.items()}
+        named = [(_text(name, f"{path}.{name}", notes), item) for name, item in value.items()]
+        members = {name: _checked(item, f"{path}.{name}", notes, depth + 1) for name, item in named}
         if len(members) < len(value):
             refuse("duplicate_member", path.removeprefix("."), "expected every member once, found one twice")
         return members
@@ -166,9 +176,17 @@ def _checked(value: Any, path: str, notes: DriftNotes, depth: int = 1) -> Any:
 
 
 def _text(value: str, path: str, notes: DriftNotes) -> str:
+    whole = _whole(value)
+    if whole is not value:
+        place = re.sub(r"\[\d+\]", "[]", _whole(path))
+        notes.add(place.removeprefix(".").removeprefix("report."), "replaced_text")
+    return whole
+
+
+def _whole(text: str) -> str:
+    """The text itself, or, where UTF-8 cannot carry half a surrogate pair in it, with a replacement for that."""
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        notes.add(re.sub(r"\[\d+\]", "[]", path).removeprefix(".").removeprefix("report."), "replaced_text")
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

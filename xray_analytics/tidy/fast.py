@@ -31,6 +31,7 @@ from .fields import (
     note_money,
     to_float,
     to_id,
+    to_int,
     to_units,
     within_range,
 )
@@ -239,7 +240,7 @@ def _units(value: float, path: str, notes: DriftNotes) -> int:
     return units
 
 
-_CONVERT: Mapping[str, Callable[[Any], Any]] = {"id": to_id, "float": to_float}
+_CONVERT: Mapping[str, Callable[[Any], Any]] = {"id": to_id, "float": to_float, "int": to_int}
 
 
 # ------------------------------------------------------------------------------------------------ transactions

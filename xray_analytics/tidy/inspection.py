@@ -10,6 +10,7 @@ from typing import Any
 
 from ..tables import CREDIT_DEBIT_PAIRS, TRANSACTION_ALIASES
 from .batch import Received
+from .decode import refusal
 from .payload import SOURCES, Known, decode_strictly
 from .transactions import COLUMNS, Aliases, compile_aliases
 
@@ -45,7 +46,7 @@ def inspect(received: Iterable[Received], *, aliases: Aliases = TRANSACTION_ALIA
     seen: Counter[str] = Counter()
     n = 0
     for one in received:
-        raw = decode_strictly(one.body, one.kind, Known(aliases, _PRODUCTS)).item.get("raw")
+        raw = _item(one, aliases).get("raw")
         entries = raw.get("allTransactions") if isinstance(raw, dict) else None
         found = [entry for entry in entries or () if isinstance(entry, dict)]
         n += len(found)
@@ -54,6 +55,13 @@ def inspect(received: Iterable[Received], *, aliases: Aliases = TRANSACTION_ALIA
     unrecognised = {name: times for name, times in sorted(seen.items()) if name not in columns}
     recognised = {name: columns[name] for name in sorted(seen.keys() & columns.keys())}
     return Inspection(n, recognised, unrecognised, _settings_lines(unrecognised, set(recognised.values()), aliases))
+
+
+def _item(one: Received, aliases: Aliases) -> dict[str, Any]:
+    try:
+        return decode_strictly(one.body, one.kind, Known(aliases, _PRODUCTS)).item
+    except Exception as error:  # whatever its class, as in `tidy`
+        raise refusal(error) from None
 
 
 _PRODUCTS = {word: product for product, word in SOURCES.items()}

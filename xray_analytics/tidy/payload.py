@@ -199,11 +199,18 @@ def _read_report(object_id: str, content: Decoded, known: Known) -> Read:
     product = _read_product(name, raw, content, known)
     values = {n: v for n, v in item.items() if n not in ("id", "source", "raw", "code")}
     (request_id, creation, created_at), extra = read_members(values, _ENVELOPE, PayloadPlace(""), notes)
+    request_id = request_id or _id_in(item.get("request"))
     company_id, code = _read_code(item.get("code"), notes)
     product.extra = extra | ({"raw": product.extra} if product.extra else {}) | ({"code": code} if code else {})
     created = creation or created_at or _time_in(object_id)
     digest = content.content_sha256
     return Read("report", object_id, source, digest, created, request_id, company_id, name, product, notes)
+
+
+def _id_in(request: Json) -> str | None:
+    """The id of a request that is given as an object, in a shape that is not documented; it stays in `extra`, too."""
+    value = request.get("id") if type(request) is dict else None
+    return value if type(value) is str and _ID.fullmatch(value) else None
 
 
 def _read_product(name: str, raw: dict[str, Json], content: Decoded, known: Known) -> Product:

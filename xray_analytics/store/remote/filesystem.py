@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -71,11 +72,19 @@ class Place:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Name and size [bytes] of every file below a folder; nothing where there is no such folder."""
-        wanted = fs.FileSelector(f"{self.path}/{folder}", recursive=True, allow_not_found=True)
+        return {name: info.size for name, info in self._files(folder)}
+
+    def left_over(self, seconds: float) -> list[str]:
+        """Files that were never completed: those of a process that ended, and so older than that."""
+        found = self._files("") if isinstance(self.filesystem, fs.LocalFileSystem) else ()
+        oldest = time.time() - seconds
+        return [name for name, info in found if name.endswith(".part") and (info.mtime_ns or 0) < oldest * 10**9]
+
+    def _files(self, folder: str) -> list[tuple[str, fs.FileInfo]]:
+        where = f"{self.path}/{folder}" if folder else self.path
         with self._asking(folder):
-            found = self.filesystem.get_file_info(wanted)
-        start = len(self.path) + 1
-        return {info.path[start:]: info.size for info in found if info.type == fs.FileType.File}
+            found = self.filesystem.get_file_info(fs.FileSelector(where, recursive=True, allow_not_found=True))
+        return [(info.path[len(self.path) + 1 :], info) for info in found if info.type == fs.FileType.File]
 
     def remove(self, name: str) -> None:
         """Remove a file; one that is gone already is no error."""

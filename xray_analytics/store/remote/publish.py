@@ -36,6 +36,7 @@ CURRENT = "current.json"
 AS_RECEIVED = (tables.RAW.name, tables.QUARANTINE.name)  # hold the bytes of the service, which readers rarely need
 CURSOR = ("withdrawn",)  # of the cursor, what a snapshot asks
 FORMAT = 1
+ABANDONED_SECONDS = 3600  # a copy that is not complete after that is of a process that ended
 IN_FLIGHT = 8  # copies at once
 SETTLING = (0.0, 0.05, 0.1, 0.2, 0.4)  # seconds before each look at a place where something is wrong
 _COMMIT = re.compile(r"[^/]*/(?:[^/]*/)?(\d{12})-")
@@ -159,7 +160,7 @@ def _shown(head: Manifest, raw: bool) -> Manifest:
     """The head as readers get it: without what they do not need, and the same whenever it is published."""
     chosen = {name: found for name, found in head.parts.items() if raw or name not in AS_RECEIVED}
     cursor: dict[str, Any] = {name: head.cursor[name] for name in CURSOR if name in head.cursor}
-    return replace(head, parts=chosen, cursor=cursor)
+    return replace(head, parts=chosen, cursor=cursor, key_sha256=None)
 
 
 def _refuse_older(ours: Manifest, to: Place) -> None:
@@ -182,14 +183,23 @@ def _copy(root: Path, to: Place, one: tuple[str, Part]) -> int:
 
 
 def _sweep(to: Place, manifest: Manifest, prune: bool) -> int:
-    """Remove what this manifest does not name: all of it, or only what is from before an erasure."""
-    named = {part_name(name, part) for name, found in manifest.parts.items() for part in found}
-    named.add(_manifest_name(manifest))
-    others = [name for folder in ("parts", "commits") for name in to.sizes(folder) if name not in named]
-    doomed = [name for name in others if prune or _commit_of(name) < manifest.root]
+    """Remove what this manifest does not name: all of it, or only what is from before an erasure or was cut short."""
+    doomed = _unnamed(to, manifest) if prune else unwanted(to, manifest)
     for name in doomed:
         to.remove(name)
     return len(doomed)
+
+
+def unwanted(at: Place, manifest: Manifest) -> list[str]:
+    """Files that nobody may still need: from before an erasure, or cut short when a process ended."""
+    before = {name for name in _unnamed(at, manifest) if _commit_of(name) < manifest.root}
+    return sorted(before | set(at.left_over(ABANDONED_SECONDS)))
+
+
+def _unnamed(at: Place, manifest: Manifest) -> list[str]:
+    named = {part_name(name, part) for name, found in manifest.parts.items() for part in found}
+    named.add(_manifest_name(manifest))
+    return [name for folder in ("parts", "commits") for name in at.sizes(folder) if name not in named]
 
 
 def _commit_of(name: str) -> int:

@@ -24,11 +24,12 @@ from .. import manifests
 from ..manifests import Manifest
 from ..parts import Part
 from ..snapshot import Snapshot
+from ..verification import Finding
 from ..visibility import Clock, moment
 from .filesystem import Place, place
-from .publish import current, in_parallel, part_name
+from .publish import ABANDONED_SECONDS, CURRENT, current, in_parallel, part_name, unwanted
 
-ABANDONED_SECONDS = 3600  # a copy still in staging after that is of a process that ended
+_AGAIN = "remove it and publish the store again"
 
 
 class PublishedStore:
@@ -105,6 +106,29 @@ class PublishedStore:
         bring = partial(_bring, self._place, self._cache, head)
         return Snapshot(self._cache, head, self._connect, seen, clock, bring=bring, spark_url=self._spark_url)
 
+    def verify(self) -> list[Finding]:
+        """Everything published that is damaged or missing, and what should not be there; reads every byte.
+
+        Raises
+        ------
+        StoreError
+            The place cannot be read.
+        """
+        try:
+            head = self.head
+        except StoreError as error:
+            problem, _, _ = str(error).partition("; ")
+            return [Finding(CURRENT, problem, "publish the store again")]
+        if head is None:
+            return []
+        live = [(table, part) for table, found in head.parts.items() for part in found]
+        damaged = [one for one in in_parallel(partial(_checked, self._place), live, "verify", None) if one]
+        left = "is from before an erasure, or was never completed"
+        strays = [
+            Finding(name, left, "publish the store again, which removes it") for name in unwanted(self._place, head)
+        ]
+        return [*damaged, *strays]
+
     def __repr__(self) -> str:
         return f"<PublishedStore {self.url}>"
 
@@ -117,6 +141,16 @@ class PublishedStore:
 
     def _spark_url(self, table: str, part: Part) -> str:
         return self._place.spark_url(part_name(table, part))
+
+
+def _checked(source: Place, one: tuple[str, Part]) -> Finding | None:
+    """What is wrong with a published part, if anything."""
+    table, part = one
+    name = part_name(table, part)
+    data = source.get(name)
+    if data is None:
+        return Finding(name, "is missing", "publish the store again")
+    return None if hashlib.sha256(data).hexdigest() == part.sha256 else Finding(name, "is damaged", _AGAIN)
 
 
 def _default_cache(url: str) -> Path:

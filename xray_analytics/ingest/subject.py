@@ -1,0 +1,133 @@
+"""What belongs to a company: its requests, reports and media, in whatever spelling and shape they say so.
+
+Its requests are those that carry its code in any version; its reports those of these requests, and those that carry the
+code themselves. What gives no code, and no request that is known, is the company's if it names it beside its content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from .. import tables
+from ..store import RawBody, Store, tombstones
+from ..store.tombstones import spellings
+from ..tidy.batch import Received
+from ..tidy.ids import named_in, tokens
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The company's code with the ids of all that belongs to it, in every spelling, and its payloads."""
+
+    ids: frozenset[str]
+    texts: frozenset[str]
+    known: tombstones.Tombstones
+    is_stored: bool
+    payloads: list[Received]
+    n_mentions: int
+
+    @classmethod
+    def of(cls, store: Store, codes: Iterable[str], known: tombstones.Tombstones) -> Subject:
+        """What belongs to these codes or ids, and what of those in the tombstones is there again."""
+        owned = _Owned(set(codes), known)
+        given = owned.size
+        owned.add_rows(store)
+        published = {i for kind in ("request", "report") for i in _column(store, f"{kind}s", f"{kind}_id")}
+        for row in store.bodies():  # twice, as what belongs to a request may come before it
+            owned.add_payload(row, published)
+        owned.add_rows(store)
+        payloads, n_mentions, mention = [], 0, _naming(spelled(codes))
+        for row in store.bodies():
+            if owned.add_payload(row, published):
+                payloads.append(Received(row.body, row.fetched_at, row.object_id, None, row.api_version))
+            else:
+                n_mentions += mention.search(row.body) is not None
+        subject = cls(frozenset(owned.ids), frozenset(owned.texts), known, True, payloads, n_mentions)
+        is_stored = owned.size > given or any(
+            subject.has(i) for t in tables.LENDER_TABLES for i in _column(store, t.name, "company_id")
+        )
+        refused = store.stored("quarantine", ["object_id", "body"]).to_pylist()
+        return replace(subject, is_stored=is_stored or any(map(subject.has_refused, refused)))
+
+    def has(self, text: str) -> bool:
+        """Whether an id or a code belongs to the company, or to one that was forgotten before."""
+        return not spellings(text).isdisjoint(self.texts) or text in self.known
+
+    def has_refused(self, row: Mapping[str, Any]) -> bool:
+        """Whether something in quarantine names any of them."""
+        return (row["object_id"] is not None and self.has(row["object_id"])) or (
+            row["body"] is not None and any(map(self.has, tokens(row["body"])))
+        )
+
+    def without(self, rows: pa.Table) -> pa.Table:
+        """The rows that are not the company's; that another company is in its group is not said any more."""
+        if "stage" in rows.column_names and "body" in rows.column_names:
+            refused = [self.has_refused(row) for row in rows.select(["object_id", "body"]).to_pylist()]
+            rows = rows.filter(pa.array([not one for one in refused], pa.bool_()))
+        return tombstones.without(rows, self.has)
+
+
+class _Owned:
+    """What belongs to a company, found step by step: `ids` as they were met, `texts` all spellings of them."""
+
+    def __init__(self, codes: set[str], known: tombstones.Tombstones) -> None:
+        self.ids, self.texts, self._known = codes, spelled(codes), known
+
+    @property
+    def size(self) -> int:
+        """How many ids were met."""
+        return len(self.ids)
+
+    def add_rows(self, store: Store) -> None:
+        """Requests by their code; reports by their own code and their request; media by their request."""
+        for table, owner in (
+            ("requests", "company_id"), ("reports", "company_id"), ("reports", "request_id"), ("media", "request_id"),
+        ):  # fmt: skip
+            key = tables.table(table).key[0]
+            found = zip(_column(store, table, key), _column(store, table, owner), strict=True)
+            for object_id in [i for i, of in found if (of and self._has(of)) or i in self._known]:
+                self._add(object_id)
+
+    def add_payload(self, row: RawBody, published: set[str]) -> bool:
+        """Whether a payload belongs to it; then its object does."""
+        is_theirs = self._has(row.object_id) or self._names(row, published)
+        if is_theirs:
+            self._add(row.object_id)
+        return is_theirs
+
+    def _names(self, row: RawBody, published: set[str]) -> bool:
+        named = named_in(row.body) if row.object_id in published else None
+        if named is None:
+            return row.object_id not in published and any(map(self._has, tokens(row.body)))
+        if any(i is not None and self._has(i) for i in (named.object_id, named.request_id, *named.codes)):
+            return True
+        is_anothers = named.code is not None or (named.kind == "report" and named.request_id in published)
+        return not is_anothers and any(map(self._has, named.texts))
+
+    def _has(self, text: str) -> bool:
+        return not spellings(text).isdisjoint(self.texts) or text in self._known
+
+    def _add(self, object_id: str) -> None:
+        self.ids.add(object_id)
+        self.texts |= spellings(object_id)
+
+
+def _column(store: Store, table: str, name: str) -> list[Any]:
+    return list(store.stored(table, [name])[0].to_pylist())
+
+
+def spelled(texts: Iterable[str]) -> set[str]:
+    """Every spelling of several texts."""
+    return {spelling for text in texts for spelling in spellings(text)}
+
+
+def _naming(ids: Iterable[str]) -> re.Pattern[bytes]:
+    """Any of the ids as a word of its own."""
+    return re.compile(
+        rb"(?<![0-9A-Za-z])(?:" + b"|".join(re.escape(i.encode()) for i in sorted(ids)) + rb")(?![0-9A-Za-z])"
+    )
