@@ -544,7 +544,8 @@ DRIFT = Table(
         _text("json_path", "JSON path.", required=True),
         _text(
             "problem", "What was seen.",
-            choices=("unknown_member", "unknown_value", "missing_member", "sub_cent", "rounded", "replaced_text"), required=True,
+            choices=("unknown_member", "unknown_value", "missing_member", "sub_cent", "rounded", "replaced_text", "wrong_code"),
+            required=True,
         ),
         _text("example", "A masked example: shape only."),
         _count("n_reports", "Reports in which it was seen."),

@@ -61,7 +61,8 @@ _LEDGER_SENTENCES = {
     "annualised": ("low", "Annualised figures are not period * 365 / days"),
 }
 _DRIFT_COLUMNS = ("source", "json_path", "problem", "n_reports", "first_report_id")
-_DRIFT_SEVERITY = {"unknown_member": "low", "sub_cent": "low"}  # anything else is medium
+_WRONG_CODE = "A code that cannot be a company's and joins nothing, kept as sent,"
+_DRIFT_SEVERITY = {"unknown_member": "low", "sub_cent": "low", "wrong_code": "high"}  # anything else is medium
 
 
 def coverage(statements: Frame, reports: Frame, *, as_of: AsOf) -> pd.DataFrame:
@@ -248,11 +249,13 @@ def _of_drift(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["source", "json_path", "problem"]
     ordered = table.sort_values("first_report_id")
     groups = ordered.groupby(keys).agg(n=("n_reports", "sum"), report_id=("first_report_id", "first")).reset_index()
-    problem = groups["problem"].str.replace("_", " ").str.capitalize()
+    wrong = groups["problem"] == "wrong_code"
+    problem = groups["problem"].str.replace("_", " ").str.capitalize().mask(wrong, _WRONG_CODE)
     parts = zip(problem, groups["json_path"], groups["source"], groups["n"], strict=True)
     sentences = [f"{what} at {path} of {source}, in {n} reports." for what, path, source, n in parts]
     severity = [_DRIFT_SEVERITY.get(problem, "medium") for problem in groups["problem"]]
-    return groups.assign(severity=severity, check="drift", finding=sentences)
+    check = pd.Series("drift", groups.index).mask(wrong, "company_code")
+    return groups.assign(severity=severity, check=check, finding=sentences)
 
 
 def _of_quarantine(table: pd.DataFrame) -> pd.DataFrame:
