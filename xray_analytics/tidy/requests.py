@@ -51,12 +51,12 @@ def read_request(request: dict[str, Json], notes: DriftNotes) -> Product:
     return product
 
 
-def read_code(number: str | None, code_type: Json, notes: Notes) -> str | None:
+def read_code(number: str | None, code_type: Json, notes: DriftNotes) -> str | None:
     """The number of a company as `identity.company_code` has it; one that fails as sent without blanks, and noted.
 
     Without a type that is a word, it is a number where it fits one of the documented types.
 
-    >>> notes = Notes()
+    >>> notes = DriftNotes()
     >>> read_code("732 829 320 00074", "siren", notes), read_code("5520135", "siren", notes), notes.seen
     ('732829320', '5520135', {('$.code.id', 'wrong_code', '9999999')})
     """

@@ -19,7 +19,9 @@ from .point_in_time import Clock
 FeatureFunction = Callable[[Mapping[str, pd.DataFrame], pd.DataFrame], pd.DataFrame]
 
 _KEY = ["company_id", "as_of_date"]
-_UNKNOWN_YET: dict[str, Any] = {"defaulted": pd.NA, "default_date": pd.NaT, "is_mature": False, "is_censored": False}
+_UNKNOWN_YET: dict[str, Any] = {  # what only the outcomes tell
+    "defaulted": pd.NA, "default_date": pd.NaT, "is_mature": False, "is_censored": False, "excluded_because": pd.NA,
+}  # fmt: skip
 _MOST_DATES = 4
 _RELATIVE = 1e-9
 
