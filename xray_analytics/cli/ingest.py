@@ -13,6 +13,7 @@ import typer
 from ..console import progress
 from .options import (
     DEFAULT_STORE,
+    CodeTypeOption,
     JsonOption,
     StoreOption,
     app,
@@ -162,9 +163,7 @@ def import_(
 def attach(
     file: Annotated[Path, typer.Argument(help="CSV, XLSX or Parquet file.")],
     table: Annotated[str | None, typer.Option("--as", help="companies, loans, exposures or outcomes.")] = None,
-    code_type: Annotated[
-        str | None, typer.Option(help="Kind of company numbers, siren or kvk; default that of the requests.")
-    ] = None,
+    code_type: CodeTypeOption = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="The file is all there is: what it leaves out is withdrawn.")
     ] = False,

@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import identity, tables
 from ..errors import InputError
-from ..schema import ARROW, Table
+from ..schema import Table
 from ..store import Store, Tombstones
 from . import lender_files
 from .lender_files import Source
@@ -97,7 +98,9 @@ def attach(  # noqa: PLR0913 - what it is, whose numbers, when, and whether it i
     declared = tables.table(table or _named_in(source))
     if declared.name not in NAMES:
         raise InputError(f"{declared.name} is not a lender's table; there are {', '.join(NAMES)}")
-    found = lender_files.read(source, declared, code_type or code_type_of(store))
+    found = lender_files.read(
+        source, declared, code_type or code_type_of(store.stored("requests", ["company_code_type"]))
+    )
     rows = _derived(found.table, declared)
     with store.writer() as writer:
         kept = _not_forgotten(rows, store.tombstones())
@@ -116,23 +119,21 @@ def attach(  # noqa: PLR0913 - what it is, whose numbers, when, and whether it i
     )  # fmt: skip
 
 
-def read_rows(
-    source: Source, table: Table, recorded_at: datetime | None = None, *, code_type: str = "siren"
-) -> pa.Table:
-    """The rows of a lender's file or frame, checked against their table, as recorded then; errors as `attach`."""
+def read_frame(source: Source, table: Table, *, code_type: str = "siren") -> pd.DataFrame:
+    """The rows of a lender's file or frame, checked, for an analysis: it knows of no recording; errors as `attach`."""
     rows = _derived(lender_files.read(source, table, code_type).table, table)
-    return _recorded(rows, table, recorded_at or datetime.now(UTC))
+    return table.to_pandas(rows.drop_columns("is_withdrawn"))
 
 
-def code_type_of(store: Store) -> str:
-    """The kind of company numbers of the store's requests; ``"siren"`` where there are none.
+def code_type_of(requests: pa.Table) -> str:
+    """The kind of company numbers that these requests have; ``"siren"`` where there are none.
 
     Raises
     ------
     InputError
         There are several: the file has to say which.
     """
-    said = set(store.stored("requests", ["company_code_type"])["company_code_type"].to_pylist())
+    said = set(requests["company_code_type"].to_pylist())
     kinds = sorted(kind for kind in said if kind is not None and identity.is_code_type(kind))
     if len(kinds) > 1:
         raise InputError(f"the requests have numbers of {' and '.join(kinds)}: say which the file has (--code-type)")
@@ -155,11 +156,6 @@ def _derived(rows: pa.Table, table: Table) -> pa.Table:
         dotted = pc.replace_substring_regex(rows["sector_code"], r"^(\d{2})(\d{2}[A-Z]?)$", r"\1.\2")
         rows = _replaced(rows, "sector_code", dotted)
     return rows
-
-
-def _recorded(rows: pa.Table, table: Table, at: datetime) -> pa.Table:
-    instants = pa.repeat(pa.scalar(at, ARROW["instant"]), rows.num_rows)
-    return table.conform(rows.append_column("recorded_at", instants))
 
 
 def _replaced(rows: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
