@@ -87,8 +87,9 @@ def backtest(
         raise InputError(f"nothing to do; {_PURPOSE}")
     snapshot = opened.snapshot(clock=clock, commit=commit)
     made = export.make_backtest(
-        snapshot, outcomes=outcomes, code_type=code_type, product=product, as_of_dates=_dates(first, last, every, dates, sampling),
-        horizon_months=horizon, outcomes_known_until=day(known_until, "--known-until"), sampling=sampling,
+        snapshot, outcomes=outcomes, code_type=code_type, product=product,
+        as_of_dates=_dates(first, last, every, dates, sampling), horizon_months=horizon,
+        outcomes_known_until=day(known_until, "--known-until"), sampling=sampling,
         availability_lag_hours=lag, max_data_age_days=max_age, probation_months=probation, reporting_lag_days=late,
         test_share=test_share, test_from=day(test_from, "--test-from"), split_key=split_key,
     )  # fmt: skip
