@@ -248,6 +248,20 @@ def tiny():
     return found, {"reports": reports(*versions)}
 
 
+def why_it_was_left_out(frames, rows):
+    because = rows["excluded_because"].fillna("used").astype("string")
+    return rows[["company_id", "as_of_date"]].assign(because=because, n=rows.attrs.get("base", {}).get("used", 0))
+
+
+@pytest.mark.parametrize("reason", ["closed", "in_default", "no_outcome"])
+def test_leaky_feature__made_of_why_a_row_was_left_out_is_caught(reason):
+    rows, frames = tiny()
+    rows.loc[0, "excluded_because"] = reason
+    found = check_no_look_ahead(why_it_was_left_out, frames, rows)
+    assert found["column"].tolist() == ["because", "n"]
+    assert found["with_later"].tolist() == [reason, "1"]
+
+
 def test_harness__refuses_to_prove_nothing():
     rows, frames = tiny()
     with pytest.raises(InputError, match="nothing could be shown"):

@@ -361,6 +361,73 @@ def test_vintages__count_companies_without_outcome_and_loans_recorded_later():
     assert xa.validation.vintage_curves(restated, right, known_until="2026-06-30").attrs["base"]["used"] == 5
 
 
+# --- look-ahead: what a later statement may change in a backtest that stands
+
+
+KNOWN = "2025-06-30"
+LATE = 300  # recorded after KNOWN
+NEVER, LABEL, MARKED = "nothing", "the label", "a feature, which is marked"
+LATER = {  # construction: table, rows, complete, and what changes on the clock available; on fetched never anything
+    "a default after the day": ("outcomes", [outcome(A, "2025-07-15", exit_date=None), outcome(B)], False, NEVER),
+    "an exit after the day": ("outcomes", [outcome(A, exit_date="2025-08-01", exit_reason="sold")], False, NEVER),
+    "a default reported late": ("outcomes", [outcome(A, "2024-11-15")], False, LABEL),
+    "a default withdrawn": ("outcomes", [outcome(C)], False, LABEL),
+    "a complete file without it": ("outcomes", [outcome(A), outcome(B)], True, LABEL),
+    "a default date corrected": ("outcomes", [outcome(C, "2024-12-01")], False, LABEL),
+    "a cure": ("outcomes", [outcome(C, "2024-09-10", "2024-10-01")], False, NEVER),
+    "a company that was in none": ("outcomes", [outcome(siren(8))], False, NEVER),
+    "the register restated": ("companies", [{"company_id": A, "region": "later"}], False, NEVER),
+    "the register with a day before": (
+        "companies", [{"company_id": A, "region": "later", "valid_from": "2024-01-01"}], False, MARKED,
+    ),
+    "the register with a day after": (
+        "companies", [{"company_id": A, "region": "later", "valid_from": "2024-07-01"}], False, NEVER,
+    ),
+    "a company left out": ("companies", [{"company_id": B, "region": "x"}], True, NEVER),
+}  # fmt: skip
+
+
+def backtested(store, clock):
+    """Rows and features of three companies on a day, by company."""
+    seen_on = pd.to_datetime(["2024-06-01"] * 3, utc=True)
+    reports = tables.REPORTS.to_pandas(tables.REPORTS.conform(pd.DataFrame({
+        "report_id": ["a", "b", "c"], "report_version": 1, "company_id": [A, B, C], "product": "bank",
+        "created_at": seen_on, "fetched_at": seen_on, "available_at": seen_on, "is_backfilled": False,
+        "is_rated": True, "bank_risk_class": 2, "bank_score": 0.5, "raw_sha256": "0",
+        "period_end_date": pd.Timestamp("2024-05-31"),
+    })))  # fmt: skip
+    snapshot = store.snapshot(clock=clock)
+    rows = xa.backtest.observations(
+        reports, snapshot.history("outcomes"), as_of_dates=["2024-06-30"], horizon_months=12,
+        outcomes_known_until=KNOWN, product="bank", clock=clock,
+    )  # fmt: skip
+    found = xa.backtest.features({"reports": reports, "companies": snapshot.history("companies")}, rows)
+    assert xa.backtest.known_by({"reports": reports, "companies": snapshot.history("companies")}, "2024-06-30",
+        clock=clock)["companies"]["region"].notna().all()  # fmt: skip
+    return [frame[frame["company_id"].isin([A, B, C])].set_index("company_id") for frame in (rows, found)], found
+
+
+@pytest.mark.parametrize("clock", ["available", "fetched"])
+@pytest.mark.parametrize("name", list(LATER))
+def test_later_statement__in_a_backtest(store, name, clock):
+    put(store, "outcomes", outcome(A), outcome(B), outcome(C, "2024-09-10"), day=180)  # the last of June, at noon
+    put(store, "companies", {"company_id": A, "region": "first"}, {"company_id": B, "region": "x"}, day=-300)
+    (rows, found), _ = backtested(store, clock)
+    table, later, complete, changes = LATER[name]
+    put(store, table, *later, day=LATE, complete=complete, yes=True)
+    (rows_then, found_then), whole = backtested(store, clock)
+    if clock == "fetched":
+        changes = NEVER
+    label = ["defaulted", "default_date", "is_censored", "excluded_because"]
+    others = [column for column in rows if column not in label]
+    pd.testing.assert_frame_equal(rows_then[others], rows[others])
+    assert rows_then[label].equals(rows[label]) == (changes != LABEL)
+    assert found_then.equals(found) == (changes != MARKED)
+    if changes == MARKED:
+        assert found_then.loc[A, "company_is_recorded_later"]
+        assert whole.attrs["base"]["recorded_later"] == 1
+
+
 # --- a store of 0.1.0
 
 

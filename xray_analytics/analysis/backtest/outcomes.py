@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...tables import OUTCOMES
 from .. import frames
 from ..frames import AsOf, Frame
-from ..holding import holding
+from ..holding import holding, recorded_later
 from .point_in_time import Clock, columns
 
 _DATED = ("default_date", "default_end_date", "exit_date")
@@ -34,8 +34,7 @@ def read_outcomes(outcomes: Frame, known_until: AsOf, clock: Clock) -> pd.DataFr
     rows = rows.astype({name: kinds.get(name, "datetime64[us]") for name in _READ[1:]})
     until, n_read = frames.day(known_until), len(rows)
     if clock == "fetched":
-        moment = pd.Timestamp(frames.instant(known_until)).tz_localize(None)
-        rows = rows[rows["recorded_at"].isna() | (rows["recorded_at"] <= moment)]
+        rows = rows[~recorded_later(rows, until.date())]
         if n_read and rows.empty:
             raise InputError(
                 f"no outcome was recorded here by {until.date()}; with the clock fetched outcomes count from the day "
