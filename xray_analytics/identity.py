@@ -7,6 +7,7 @@ A number is never repaired: what a spreadsheet has rounded or shortened cannot b
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from .errors import InputError
 
@@ -85,6 +86,19 @@ def code_fault(text: str, code_type: str = "siren") -> str | None:
     if code_type == "siren" and len(code) == SIRET_DIGITS and code.isdigit():
         return None if _is_siret(code) else f"not a SIRET: {_MISTYPED}"
     return _fault_of_digits(code, code_type) if code_type in _LENGTHS else None
+
+
+def meant(text: str, known: Container[str]) -> str:
+    """The number among those known that somebody typed: as it stands, without blanks, or by the SIRET of it.
+
+    What is known by no spelling comes back without blanks.
+
+    >>> meant("732 829 320 00074", {"732829320"}), meant("5520135", {"732829320", "5520135"}), meant(" 1 2", ())
+    ('732829320', '5520135', '12')
+    """
+    code = without_blanks(text)
+    siren = [code[:SIREN_DIGITS]] if code_fault(code) is None else []
+    return next((spelling for spelling in (text, code, *siren) if spelling in known), code)
 
 
 def is_code_type(text: str) -> bool:
