@@ -52,8 +52,8 @@ def known_by(
     Raises
     ------
     InputError
-        `reports` is absent, a table's rows have no day from which they were known (`loans` and `outcomes` are
-        corrected in place), a column is absent or of the wrong type, or the clock is unknown.
+        `reports` is absent, a table is not read as of a day (`loans` and `outcomes` tell what became of
+        companies, of which no feature is made), a column is absent or of the wrong type, or the clock is unknown.
 
     Examples
     --------
