@@ -7,7 +7,7 @@ recorded is lost: `Snapshot.history` has it, and `Snapshot.read` shows what hold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from .. import identity, tables
 from ..errors import InputError
-from ..schema import Table
+from ..schema import ARROW, Table
 from ..store import Store, Tombstones
 from . import lender_files
 from .lender_files import Source
@@ -196,34 +196,32 @@ def _recorded_at(given: datetime | None, stored: pa.Table) -> datetime:
 class _Change:
     """What a statement changes: the rows of each subject that differs, and withdrawals; and all it could withdraw."""
 
-    written: list[Row]
-    withdrawn: list[Row]
+    written: pa.Table
+    withdrawn: list[dict[str, Any]]
     n_new: int
     n_replaced: int
     n_subjects: int
 
     @classmethod
     def of(cls, rows: pa.Table, stored: pa.Table, table: Table, complete: bool) -> _Change:
-        given, held = _by_subject(rows, table), _holding(stored, table)
-        other = {subject: said for subject, said in given.items() if said != held.get(subject)}
-        written = [row for said in other.values() for row in said]
-        n_new = sum(row not in held.get(subject, ()) for subject, said in other.items() for row in said)
-        n_replaced = sum(subject in held for subject in other)
+        subject, held = tables.SUBJECTS[table.name], _holding(stored, table)
+        alone, n_new = _on_one_side(rows, held, table)
+        given, was = _keys(rows, subject), set(_keys(held, subject))
+        named = set(given)
+        changed = named.intersection(_keys(alone, subject))
+        written = rows.filter(pa.array([key in changed for key in given], pa.bool_()))
         if not complete:
-            return cls(written, [], n_new, n_replaced, 0)
-        days = {subject[1] for subject in given} if table is tables.EXPOSURES else None
-        mine = {subject: said for subject, said in held.items() if days is None or subject[1] in days}
-        gone = [_withdrawal(next(iter(said)), table) for subject, said in mine.items() if subject not in given]
-        return cls(written, gone, n_new, n_replaced, len(mine))
+            return cls(written, [], n_new, len(changed & was), 0)
+        days = {key[1] for key in named} if table is tables.EXPOSURES else None
+        mine = {key for key in was if days is None or key[1] in days}
+        return cls(written, _withdrawals(held, mine - named, table), n_new, len(changed & was), len(mine))
 
     def rows(self, table: Table, at: datetime) -> pa.Table:
         """What is written, in the order of the file, as recorded at that time."""
-        names = _said(table)
-        written = [dict(zip(names, row, strict=True)) for row in self.written]
-        gone = [dict(zip(names, row, strict=True), is_withdrawn=True) for row in self.withdrawn]
-        return pa.Table.from_pylist(
-            [{**row, "recorded_at": at} for row in (*written, *gone)], schema=table.arrow_schema
-        )
+        gone = pa.Table.from_pylist(self.withdrawn, schema=self.written.schema)
+        written = pa.concat_tables([self.written, gone])
+        written = written.append_column("recorded_at", pa.repeat(pa.scalar(at, ARROW["instant"]), written.num_rows))
+        return written.select(table.names).cast(table.arrow_schema)
 
 
 def _confirm(change: _Change, table: Table, yes: bool | Ask) -> None:
@@ -237,41 +235,37 @@ def _confirm(change: _Change, table: Table, yes: bool | Ask) -> None:
         raise InputError("nothing was attached; without --complete what a file leaves out stays")
 
 
-def _said(table: Table) -> list[str]:
-    """The columns that the lender says, without the two that say how it was recorded."""
-    return [name for name in table.names if name not in ("recorded_at", "is_withdrawn")]
+def _keys(data: pa.Table, names: Sequence[str]) -> list[Row]:
+    return list(zip(*(data[name].to_pylist() for name in names), strict=True))
 
 
-def _by_subject(rows: pa.Table, table: Table) -> dict[Row, dict[Row, None]]:
-    """The rows of each subject, which compare as sets and keep the order in which they come."""
-    names = _said(table)
-    places = [names.index(name) for name in tables.SUBJECTS[table.name]]
-    found: dict[Row, dict[Row, None]] = {}
-    for row in zip(*(rows[name].to_pylist() for name in names), strict=True):
-        found.setdefault(tuple(row[i] for i in places), {})[row] = None
-    return found
-
-
-def _holding(stored: pa.Table, table: Table) -> dict[Row, dict[Row, None]]:
-    """The rows of each subject that hold: those recorded last, unless they withdraw it."""
-    if not stored.num_rows:
-        return {}
+def _holding(stored: pa.Table, table: Table) -> pa.Table:
+    """The rows that hold: of each subject those recorded last, unless they withdraw it."""
     subject = list(tables.SUBJECTS[table.name])
-    last = stored.group_by(subject).aggregate([("recorded_at", "max")])
-    times = dict(zip(_rows_of(last, subject), last["recorded_at_max"].to_pylist(), strict=True))
-    at, gone = stored["recorded_at"].to_pylist(), stored["is_withdrawn"].to_pylist()
-    is_held = [
-        times[key] == time and not withdrawn
-        for key, time, withdrawn in zip(_rows_of(stored, subject), at, gone, strict=True)
+    if stored.num_rows and pc.count_distinct(stored["recorded_at"]).as_py() > 1:
+        last = stored.group_by(subject).aggregate([("recorded_at", "max")])
+        times = dict(zip(_keys(last, subject), last["recorded_at_max"].to_pylist(), strict=True))
+        pairs = zip(_keys(stored, subject), stored["recorded_at"].to_pylist(), strict=True)
+        stored = stored.filter(pa.array([times[key] == at for key, at in pairs], pa.bool_()))
+    return stored.filter(pc.invert(pc.fill_null(stored["is_withdrawn"], False)))
+
+
+def _on_one_side(rows: pa.Table, held: pa.Table, table: Table) -> tuple[pa.Table, int]:
+    """The rows that only one of the two has, as the lender says them, and how many of them are in the first."""
+    said = [name for name in table.names if name not in ("recorded_at", "is_withdrawn")]
+    sides = [
+        data.select(said).append_column("is_held", pa.repeat(pa.scalar(is_held), data.num_rows))
+        for data, is_held in ((rows, False), (held, True))
     ]
-    return _by_subject(stored.filter(pa.array(is_held, pa.bool_())), table)
+    every = pa.concat_tables([side.replace_schema_metadata(None).cast(sides[0].schema) for side in sides])
+    found = every.group_by(said).aggregate([("is_held", "min"), ("is_held", "max")])
+    alone = found.filter(pc.equal(found["is_held_min"], found["is_held_max"]))
+    return alone, alone.num_rows - (pc.sum(alone["is_held_min"]).as_py() or 0)
 
 
-def _rows_of(data: pa.Table, names: list[str]) -> Iterator[Row]:
-    return zip(*(data[name].to_pylist() for name in names), strict=True)
-
-
-def _withdrawal(row: Row, table: Table) -> Row:
-    """The row that withdraws a subject: its key, whose company it was, and nothing else."""
-    kept = {"company_id", *tables.SUBJECTS[table.name]}
-    return tuple(value if name in kept else None for name, value in zip(_said(table), row, strict=True))
+def _withdrawals(held: pa.Table, gone: set[Row], table: Table) -> list[dict[str, Any]]:
+    """The rows that withdraw these subjects: the key, whose company it was, and nothing else."""
+    subject = tables.SUBJECTS[table.name]
+    names = list(dict.fromkeys(("company_id", *subject)))
+    of_subject = dict(zip(_keys(held, subject), _keys(held, names), strict=True))
+    return [dict(zip(names, row, strict=True), is_withdrawn=True) for key, row in of_subject.items() if key in gone]

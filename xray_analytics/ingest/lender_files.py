@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from .. import identity
@@ -109,6 +110,9 @@ def _column(
     if isinstance(values, pa.ChunkedArray) and column.kind in ("id", "text") and not _is_text(values.type):
         problem = f"expected text, found {values.type}; {cells.AS_TEXT}"
         return pa.nulls(len(values), pa.string()), [Problem(column.name, problem, len(values))], 0
+    amounts = _plain_amounts(values, sheet.mark) if column.kind == "money" and sheet.is_file else None
+    if amounts is not None:
+        return amounts, [], 0
     codes, distinct = _encoded(values)
     convert = _reader(column, sheet, distinct, code_type)
     found: list[Any] = []
@@ -124,6 +128,17 @@ def _column(
     if column.required and not wrong and array.null_count:
         problems.append(_problem(column.name, "null in a required column", sheet.rows[_nulls(array)]))
     return array, problems, _n_sirets(codes, distinct, found) if column.name == "company_id" else 0
+
+
+def _plain_amounts(values: pa.ChunkedArray | list[Any], mark: str | None) -> pa.ChunkedArray | None:
+    """Amounts of a CSV that are all written as the file's mark lets expect, at once; None where one is not."""
+    if isinstance(values, list) or mark is None:
+        return None
+    texts = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+    plain = pc.match_substring_regex(texts, rf"^[+-]?\d{{1,14}}([{mark}]\d{{1,4}})?$")
+    if not pc.all(plain, skip_nulls=True, min_count=0).as_py():
+        return None
+    return pc.replace_substring(texts, mark, ".").cast(ARROW["money"])
 
 
 def _reader(column: Column, sheet: Sheet, distinct: list[Any], code_type: str) -> Callable[[Any], Any]:
