@@ -245,7 +245,7 @@ def test_workbook__that_is_none(tmp_path):
 def test_outcomes__as_model_teams_keep_them_name_the_columns_needed(tmp_path):
     (tmp_path / "outcomes.csv").write_text(f"company_id,outcome_date,defaulted\n{A},2024-03-15,1\n")
     said = problems(tmp_path / "outcomes.csv", "outcomes")
-    assert "outcome_date: unknown column; outcomes has company_id, default_date, default_end_date" in said
+    assert "outcome_date: unknown column; defaulted: unknown column; outcomes has company_id, default_date" in said
     assert "such as company_id,default_date,observed_until / 732829320,2024-03-15,2025-12-31" in said
 
 

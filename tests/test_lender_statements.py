@@ -296,6 +296,20 @@ def test_restated_reordered_split_or_withdrawn_and_attached_again__says_the_same
     assert [answers(other) for other in (again, reverse, split, back)] == [answers(whole)] * 4
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx", "parquet"])
+@pytest.mark.parametrize("table", ["companies", "loans", "exposures", "outcomes"])
+def test_what_is_read__attached_again_changes_nothing(store, tmp_path, table, form):
+    put(store, table, *some_rows(np.random.default_rng(5), table, 6))
+    held, file = store.snapshot().read(table), tmp_path / f"{table}.{form}"
+    if form == "parquet":
+        held.to_parquet(file)
+    elif form == "csv":
+        held.to_csv(file, index=False)
+    else:
+        held.drop(columns="recorded_at").to_excel(file, index=False)
+    assert attach(store, file).commit is None
+
+
 # --- plain frames and the analyses
 
 

@@ -456,7 +456,7 @@ _LENDER_CLOCKS = (_VALID_FROM, _RECORDED_AT, _IS_WITHDRAWN)
 
 COMPANIES = Table(
     "companies",
-    "The lender's companies.",
+    "The lender's companies. Of a company and `valid_from` the row recorded last holds.",
     (
         COMPANY_KEY,
         _text("company_name", "Name."),
@@ -472,7 +472,7 @@ COMPANIES = Table(
 
 LOANS = Table(
     "loans",
-    "The lender's loans and applications.",
+    "The lender's loans and applications. Of a loan the row recorded last holds.",
     (
         Column("loan_id", "id", "Id of the loan or application.", required=True),
         COMPANY_KEY,
@@ -492,7 +492,7 @@ LOANS = Table(
 
 EXPOSURES = Table(
     "exposures",
-    "The lender's exposure per company and day.",
+    "The lender's exposure per company and day. Of these the rows recorded last hold, in all currencies.",
     (
         COMPANY_KEY,
         Column("exposure_date", "date", "Day of the exposure.", required=True),
@@ -506,7 +506,7 @@ EXPOSURES = Table(
 
 OUTCOMES = Table(
     "outcomes",
-    "What became of the companies; several spells per company are allowed.",
+    "What became of the companies; several spells per company are allowed. Of a company the rows recorded last hold.",
     (
         COMPANY_KEY,
         Column("default_date", "date", "Day of default; null is none seen."),

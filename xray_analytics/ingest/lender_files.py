@@ -219,9 +219,11 @@ def _problems_of_header(sheet: Sheet, table: Table) -> Iterator[Problem]:
         places = [i for i, other in enumerate(sheet.names, 1) if other == name]
         if len(places) > 1:
             yield Problem(name, f"the header names it {len(places)} times, in columns {', '.join(map(str, places))}", n)
-        if name not in table.names:
-            known = ", ".join(n for n in table.names if n not in ("recorded_at", "is_withdrawn"))
-            yield Problem(name, f"unknown column; {table.name} has {known}; such as {_EXAMPLES[table.name]}", n)
+    unknown = [name for name in dict.fromkeys(sheet.names) if name not in table.names]
+    known = ", ".join(name for name in table.names if name not in ("recorded_at", "is_withdrawn"))
+    for name in unknown:
+        remedy = f"; {table.name} has {known}; such as {_EXAMPLES[table.name]}" if name == unknown[-1] else ""
+        yield Problem(name, f"unknown column{remedy}", n)
     for column in table.columns:
         if column.required and column.name not in (*sheet.names, "recorded_at"):
             yield Problem(column.name, f"absent; such as {_EXAMPLES[table.name]}", n)
