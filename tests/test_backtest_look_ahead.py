@@ -81,13 +81,15 @@ def some_outcomes(rng):
     return outcomes(*(row | {"recorded_at": pd.Timestamp("2025-06-30", tz="UTC")} for row in rows))
 
 
-def later_outcomes(rng, clock):
-    """Facts dated after the outcomes were known, or on the clock of fetching rows recorded after that about any day."""
+def later_outcomes(rng, clock, ends):
+    """A later statement: facts dated after the outcomes were known beside what was known, or rows about any day."""
     first = KNOWN_UNTIL + pd.Timedelta(days=1) if clock == "available" else pd.Timestamp("2023-06-01")
     dates = pd.date_range(first, first + pd.Timedelta(days=500))
     until = KNOWN_UNTIL + pd.Timedelta(days=600)
     rows = [outcome(c, rng.choice(dates), until=until, exit=until, reason="sold") for c in COMPANIES[:-1]]
-    return outcomes(*(row | {"recorded_at": pd.Timestamp("2025-08-01", tz="UTC")} for row in rows))
+    later = outcomes(*(row | {"recorded_at": pd.Timestamp("2025-08-01", tz="UTC")} for row in rows))
+    restated = ends.assign(recorded_at=pd.Timestamp("2025-08-01", tz="UTC"))  # a statement says all of a company
+    return pd.concat([ends, restated, later]) if clock == "available" else pd.concat([ends, later])
 
 
 def both(tables_, ends, clock, sampling):
@@ -137,7 +139,7 @@ def later_changes_nothing(clock, seed, sampling):
     ends = some_outcomes(rng)
     rows, found = both(now, ends, clock, sampling)
     rows, found = (frame[frame.index.get_level_values("as_of_date") < end.tz_localize(None)] for frame in (rows, found))
-    rows_then, found_then = both(more, pd.concat([ends, later_outcomes(rng, clock)]), clock, sampling)
+    rows_then, found_then = both(more, later_outcomes(rng, clock, ends), clock, sampling)
     pd.testing.assert_frame_equal(rows_then.loc[rows.index], rows, check_freq=False)
     kept = found_then.loc[found.index]
     pd.testing.assert_frame_equal(kept[found.columns], found, check_dtype=False)
@@ -244,6 +246,20 @@ def tiny():
         outcomes_known_until="2025-12-31", product="bank",
     )  # fmt: skip
     return found, {"reports": reports(*versions)}
+
+
+def why_it_was_left_out(frames, rows):
+    because = rows["excluded_because"].fillna("used").astype("string")
+    return rows[["company_id", "as_of_date"]].assign(because=because, n=rows.attrs.get("base", {}).get("used", 0))
+
+
+@pytest.mark.parametrize("reason", ["closed", "in_default", "no_outcome"])
+def test_leaky_feature__made_of_why_a_row_was_left_out_is_caught(reason):
+    rows, frames = tiny()
+    rows.loc[0, "excluded_because"] = reason
+    found = check_no_look_ahead(why_it_was_left_out, frames, rows)
+    assert found["column"].tolist() == ["because", "n"]
+    assert found["with_later"].tolist() == [reason, "1"]
 
 
 def test_harness__refuses_to_prove_nothing():

@@ -8,6 +8,7 @@ import pytest
 
 from xray_analytics import Sandbox, Store, XRayClient, attach, sync
 from xray_analytics.errors import InputError
+from xray_analytics.identity import code_fault
 from xray_analytics.report import company
 from xray_analytics.report.company import results
 from xray_analytics.report.document import pdf
@@ -33,6 +34,14 @@ def busiest(store):
 @pytest.fixture(scope="module")
 def found(store, busiest):
     return company.analyse(store.snapshot(), busiest, command="xray report company")
+
+
+def test_company__is_found_by_its_siret_and_with_blanks(store, busiest):
+    siret = next(f"{busiest} 0001 {k}" for k in range(10) if code_fault(f"{busiest}0001{k}") is None)
+    for typed in (f"{busiest[:3]} {busiest[3:6]}\u202f{busiest[6:]}", siret):
+        assert company.analyse(store.snapshot(), typed).company_id == busiest
+    with pytest.raises(InputError, match="5520135"):
+        company.analyse(store.snapshot(), "5 520 135")
 
 
 def n_pages(data):

@@ -7,7 +7,7 @@ from xray_analytics import Store, attach
 from xray_analytics.errors import InputError, SchemaError
 
 LOANS = (
-    "loan_id,company_id,application_date,decision,principal,currency\nL1,012345678,2024-03-01,accepted,10000.50,EUR\n"
+    "loan_id,company_id,application_date,decision,principal,currency\nL1,012345674,2024-03-01,accepted,10000.50,EUR\n"
 )
 
 
@@ -18,7 +18,7 @@ def test_attach__csv_is_read_exactly_and_once(tmp_path):
     first = attach(store, file)
     assert (first.table, first.n_rows, first.n_new, first.commit) == ("loans", 1, 1, 1)
     row = store.snapshot().read("loans", money="decimal").iloc[0]
-    assert (row["company_id"], str(row["principal"])) == ("012345678", "10000.5000")
+    assert (row["company_id"], str(row["principal"])) == ("012345674", "10000.5000")
     assert row["valid_from"] == pd.Timestamp("2024-03-01")
     assert attach(store, file).n_new == 0
     file.write_text(LOANS.replace("accepted", "declined"))
@@ -28,7 +28,7 @@ def test_attach__csv_is_read_exactly_and_once(tmp_path):
 
 def test_attach__semicolons_and_decimal_commas(tmp_path):
     file = tmp_path / "exposures.csv"
-    file.write_text("company_id;exposure_date;drawn;currency\n012345678;2024-06-30;1234,56;EUR\n")
+    file.write_text("company_id;exposure_date;drawn;currency\n012345674;2024-06-30;1234,56;EUR\n")
     store = Store(tmp_path / "store")
     attach(store, file)
     assert store.snapshot().read("exposures")["drawn"].tolist() == [1234.56]
@@ -37,7 +37,7 @@ def test_attach__semicolons_and_decimal_commas(tmp_path):
 
 @pytest.mark.parametrize("kind", ["xlsx", "parquet"])
 def test_attach__workbooks_and_parquet(tmp_path, kind):
-    frame = pd.DataFrame({"company_id": ["012345678"], "company_name": ["SYNTHETIC A"], "sector_code": ["4399C"]})
+    frame = pd.DataFrame({"company_id": ["012345674"], "company_name": ["SYNTHETIC A"], "sector_code": ["4399C"]})
     file = tmp_path / f"data.{kind}"
     frame.to_excel(file, index=False) if kind == "xlsx" else frame.to_parquet(file)
     store = Store(tmp_path / "store")

@@ -122,8 +122,9 @@ def test_conform__lists_every_problem_at_once():
 
 
 def test_conform__refuses_repeated_keys_and_numbers_as_ids():
-    with pytest.raises(SchemaError, match="key: repeated key"):
-        KINDS.conform(pd.DataFrame({"key": ["a", "a"]}))
+    with pytest.raises(SchemaError, match="key: repeated key") as caught:
+        KINDS.conform(pd.DataFrame({"key": ["b", "a", "a"]}))
+    assert caught.value.failures["example"].tolist() == ["a"]
     with pytest.raises(SchemaError, match="key: expected text, found int64"):
         KINDS.conform(pd.DataFrame({"key": [514673987]}))
     with pytest.raises(InputError, match="expected a pandas frame or an Arrow table, found int"):

@@ -251,16 +251,19 @@ def test_lock_file__cut_short_accuses_nobody(store, lock):
 
 
 def test_schema__older_is_said_and_made_anew_by_who_brings_data(store, xray, monkeypatch):
-    before = says(store)
-    monkeypatch.setattr(tables, "SCHEMA_VERSION", tables.SCHEMA_VERSION + 1)
+    before, ours = says(store), tables.SCHEMA_VERSION
+    monkeypatch.setattr(tables, "SCHEMA_VERSION", ours + 1)
     for command in (["status"], ["read", "reports"], ["compact"], ["forget", "--company", SIRENS[0], "--yes"]):
         code, _, err = xray(*command, "--store", store.path)
-        assert (code, "its tables have schema 1, this package's have 2; run `xray rebuild`" in err) == (6, True)
+        assert (code, f"its tables have schema {ours}, this package's have {ours + 1}; run `xray rebuild`" in err) == (
+            6,
+            True,
+        )
     assert [f.remedy for f in store.verify()] == ["run `xray rebuild`"]
     bring(store, *everything())
-    assert (store.head.schema_version, store.head.number, says(store)) == (2, 10, before)
-    monkeypatch.setattr(tables, "SCHEMA_VERSION", 1)
-    with pytest.raises(StoreError, match="this package knows up to 1: upgrade it"):
+    assert (store.head.schema_version, store.head.number, says(store)) == (ours + 1, 10, before)
+    monkeypatch.setattr(tables, "SCHEMA_VERSION", ours)
+    with pytest.raises(StoreError, match=f"this package knows up to {ours}: upgrade it"):
         store.snapshot()
     with pytest.raises(StoreError, match="upgrade it"):
         rebuild(store)

@@ -17,6 +17,7 @@ from xray_analytics.report import validation as report
 from xray_analytics.report.edition import Edition
 from xray_analytics.report.validation.figures import class_table
 from xray_analytics.sandbox import lender
+from xray_analytics.sandbox.economy.identifiers import siren
 from xray_analytics.sandbox.payloads import financial
 from xray_analytics.sandbox.payloads.reports import Economy
 from xray_analytics.store import Store
@@ -164,7 +165,7 @@ def bank_book(n=2400):
     rng, rates = np.random.default_rng(3), {1: 0.004, 2: 0.06, 3: 0.01, 4: 0.05, 5: 0.12}
     rows, outcomes = [], []
     for no in range(n):
-        risk_class, company = int(rng.integers(1, 6)), f"{no:09d}"
+        risk_class, company = int(rng.integers(1, 6)), siren(no)
         default = None
         for year in (2023, 2024):
             at = pd.Timestamp(year, 12, 1, 12, tz="UTC")

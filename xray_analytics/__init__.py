@@ -11,6 +11,7 @@ The way of the data::
 To change what is on the left, open what is on the right::
 
     a table or column, its unit, meaning or check  ▸ tables, schema
+    what is a company number                       ▸ identity
     what can be set, what is said when it fails    ▸ settings, errors
     how the service is talked to, and where it is  ▸ api, addresses
     how a payload becomes rows                     ▸ tidy

@@ -14,11 +14,11 @@
     │  ├─ IncompleteBody        the answer ended early, in transfer or in decompression
     │  └─ RedirectRefused       3xx: the secret headers never travel to another host
     ├─ ReportError           a report is not as documented
-    ├─ SchemaError           a frame is not its table
     ├─ StoreError            the store is missing, damaged, newer, locked or not writable
     ├─ UploadError           a media upload could not be completed
     ├─ WebhookError          a delivery or a webhook configuration is not acceptable
     └─ InputError            a question cannot be answered with this input
+       └─ SchemaError           a frame or file is not its table
 
 A message is one sentence: what failed, where, and what to do next. No message holds a token, a body or a signed query.
 """
@@ -145,14 +145,6 @@ class ReportError(XRayError):
         self.code, self.json_path, self.report_id = code, json_path, report_id
 
 
-class SchemaError(XRayError):
-    """A frame is not its table; ``failures`` lists all problems (table, column, problem, n_rows, example)."""
-
-    def __init__(self, message: str, failures: pd.DataFrame) -> None:
-        super().__init__(message)
-        self.failures = failures
-
-
 class StoreError(XRayError):
     """The store is missing, damaged, newer than this package, locked, or cannot be written."""
 
@@ -171,3 +163,11 @@ class InputError(XRayError):
     """A question cannot be answered with this input: one class only, an empty frame, an unknown name."""
 
     exit_code = 2
+
+
+class SchemaError(InputError):
+    """A frame or file is not its table; ``failures`` lists all problems (table, column, problem, n_rows, example)."""
+
+    def __init__(self, message: str, failures: pd.DataFrame) -> None:
+        super().__init__(message)
+        self.failures = failures

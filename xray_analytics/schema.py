@@ -6,6 +6,7 @@ From a `Table` come its Arrow schema with field metadata, the check of a frame (
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -22,6 +23,7 @@ Money = Literal["float", "decimal", "cents"]
 
 _SOME_DAY = "2025-01-01"  # of an example
 MONEY = pa.decimal128(18, 4)
+_MOST_PROBLEMS = 20  # in a message
 MONEY_UNIT = 10_000  # a money value is an integer count of 1/10,000 of its currency's major unit
 ARROW: dict[str, pa.DataType] = {
     "id": pa.string(),
@@ -196,7 +198,7 @@ class Table:
             table = pa.Table.from_arrays(arrays, schema=self.arrow_schema)
             problems = _repeated_keys(self, table)
         if problems:
-            raise _schema_error(self.name, problems)
+            raise schema_error(self.name, problems)
         return table
 
     def to_pandas(self, data: pa.Table, *, money: Money = "float") -> pd.DataFrame:
@@ -277,7 +279,7 @@ def _as_arrow(frame: Any) -> pa.Table:
         try:
             return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise _schema_error("frame", [Problem("", f"mixed types: {error}", len(frame))]) from None
+            raise schema_error("frame", [Problem("", f"mixed types: {error}", len(frame))]) from None
     try:
         return pa.table(frame)
     except (TypeError, ValueError, pa.ArrowInvalid) as error:
@@ -392,15 +394,20 @@ def _repeated_keys(table: Table, data: pa.Table) -> list[Problem]:
         return []
     counts = data.group_by(list(table.key)).aggregate([([], "count_all")])["count_all"]
     repeated = data.num_rows - len(counts)
-    return [Problem(", ".join(table.key), "repeated key", repeated)] if repeated else []
+    if not repeated:
+        return []
+    rows = Counter(zip(*(data[name].to_pylist() for name in table.key), strict=True))
+    first = next(row for row, n in rows.items() if n > 1)
+    return [Problem(", ".join(table.key), "repeated key", repeated, ", ".join(map(str, first)))]
 
 
-def _schema_error(name: str, problems: list[Problem]) -> SchemaError:
+def schema_error(name: str, problems: list[Problem]) -> SchemaError:
+    """All problems of a frame or file of that name, as one error."""
     failures = pd.DataFrame(
         [(name, p.column, p.problem, p.n_rows, p.example) for p in problems],
         columns=pd.Index(["table", "column", "problem", "n_rows", "example"]),
     )
-    first = "; ".join(f"{p.column}: {p.problem}" for p in problems[:5])
+    first = "; ".join(f"{p.column}: {p.problem}".removeprefix(": ") for p in problems[:_MOST_PROBLEMS])
     plural = "" if len(problems) == 1 else "s"
     return SchemaError(f"{name}: {len(problems)} problem{plural}: {first}", failures)
 

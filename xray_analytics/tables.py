@@ -13,16 +13,16 @@ from .errors import InputError
 from .schema import Column, Kind, Table
 
 __all__ = [
-    "ACCOUNTS", "BANK_FLAG_CRITERIA", "BOOKKEEPING_TABLES", "CLASS_LETTERS", "COMPANIES", "CREDIT_DEBIT_PAIRS",
-    "DERIVED_TABLES", "DRIFT", "EXPOSURES", "FINANCIAL_RATIOS", "FINANCIAL_REASONS", "LENDER_TABLES", "LOANS", "MEDIA",
+    "ACCOUNTS", "BANK_FLAG_CRITERIA", "BEGINS", "BOOKKEEPING_TABLES", "CLASS_LETTERS", "COMPANIES", "CREDIT_DEBIT_PAIRS",
+    "DERIVED_TABLES", "DRIFT", "EXPOSURES", "FINANCIAL_RATIOS", "FINANCIAL_REASONS", "HAPPENS", "LENDER_TABLES", "LOANS", "MEDIA",
     "MINIMUM_DATA_SANITY_PCT", "MONTHLY_SUMMARIES", "MOVEMENT_METRICS", "OTHER_FACTS", "OUTCOMES", "PRODUCTS",
     "QUARANTINE", "RAW", "REPORTS", "REPORT_TABLES", "REQUESTS", "REQUEST_NOTES", "REQUEST_TABLES", "RISK_CLASSES",
-    "RUNS", "SCHEMA_VERSION", "SEVERITIES", "STATEMENT_SUMMARIES", "TABLES", "TRANSACTIONS", "TRANSACTION_ALIASES",
+    "RUNS", "SCHEMA_VERSION", "SEVERITIES", "STATEMENT_SUMMARIES", "SUBJECTS", "TABLES", "TRANSACTIONS", "TRANSACTION_ALIASES",
     "table", "to_markdown",
 ]  # fmt: skip
 __dir__ = __all__.copy
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 PRODUCTS = ("bank", "financial", "doc", "esg", "manager", "other")
 RISK_CLASSES = (1, 2, 3, 4, 5)
@@ -447,11 +447,16 @@ OTHER_FACTS = Table(
 
 _VALID_FROM = Column("valid_from", "date", "First day on which the row was true; null is from the beginning.")
 _RECORDED_AT = Column("recorded_at", "instant", "When the row was brought in.", unit="UTC", required=True)
-_LENDER_CLOCKS = (_VALID_FROM, _RECORDED_AT)
+_IS_WITHDRAWN = Column(
+    "is_withdrawn",
+    "bool",
+    "The lender's newer file no longer has what the key names; null is false. Read hides such rows.",
+)
+_LENDER_CLOCKS = (_VALID_FROM, _RECORDED_AT, _IS_WITHDRAWN)
 
 COMPANIES = Table(
     "companies",
-    "The lender's companies.",
+    "The lender's companies. Of a company and `valid_from` the row recorded last holds.",
     (
         COMPANY_KEY,
         _text("company_name", "Name."),
@@ -462,12 +467,12 @@ COMPANIES = Table(
         Column("is_natural_person", "bool", "Sole traders and the like: names are masked in reports."),
         *_LENDER_CLOCKS,
     ),
-    ("company_id", "recorded_at"),
+    ("company_id", "valid_from", "recorded_at"),
 )
 
 LOANS = Table(
     "loans",
-    "The lender's loans and applications.",
+    "The lender's loans and applications. Of a loan the row recorded last holds.",
     (
         Column("loan_id", "id", "Id of the loan or application.", required=True),
         COMPANY_KEY,
@@ -487,7 +492,7 @@ LOANS = Table(
 
 EXPOSURES = Table(
     "exposures",
-    "The lender's exposure per company and day.",
+    "The lender's exposure per company and day. Of these the rows recorded last hold, in all currencies.",
     (
         COMPANY_KEY,
         Column("exposure_date", "date", "Day of the exposure.", required=True),
@@ -501,7 +506,7 @@ EXPOSURES = Table(
 
 OUTCOMES = Table(
     "outcomes",
-    "What became of the companies; several spells per company are allowed.",
+    "What became of the companies; several spells per company are allowed. Of a company the rows recorded last hold.",
     (
         COMPANY_KEY,
         Column("default_date", "date", "Day of default; null is none seen."),
@@ -544,7 +549,8 @@ DRIFT = Table(
         _text("json_path", "JSON path.", required=True),
         _text(
             "problem", "What was seen.",
-            choices=("unknown_member", "unknown_value", "missing_member", "sub_cent", "rounded", "replaced_text"), required=True,
+            choices=("unknown_member", "unknown_value", "missing_member", "sub_cent", "rounded", "replaced_text", "wrong_code"),
+            required=True,
         ),
         _text("example", "A masked example: shape only."),
         _count("n_reports", "Reports in which it was seen."),
@@ -596,6 +602,31 @@ REPORT_TABLES = (
 )  # fmt: skip
 REQUEST_TABLES = (REQUESTS, REQUEST_NOTES)
 LENDER_TABLES = (COMPANIES, LOANS, EXPOSURES, OUTCOMES)
+# What a statement of the lender is about: of each subject the rows recorded last hold, all of them.
+SUBJECTS: Mapping[str, tuple[str, ...]] = {
+    "companies": ("company_id", "valid_from"),
+    "loans": ("loan_id",),
+    "exposures": ("company_id", "exposure_date"),
+    "outcomes": ("company_id",),
+}
+# Days before which a row is not there, and days that are not known before they come, with what they take along.
+BEGINS: Mapping[str, tuple[str, ...]] = {
+    "companies": ("valid_from",),
+    "loans": ("application_date", "valid_from"),
+    "exposures": ("exposure_date", "valid_from"),
+    "outcomes": (),
+}
+HAPPENS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "companies": {},
+    "loans": {"origination_date": (), "closed_date": ("close_reason",)},
+    "exposures": {},
+    "outcomes": {
+        "default_date": ("default_end_date", "default_reason"),
+        "default_end_date": (),
+        "exit_date": ("exit_reason",),
+        "valid_from": (),
+    },
+}
 BOOKKEEPING_TABLES = (RAW, DRIFT, QUARANTINE, RUNS)
 DERIVED_TABLES = (*REPORT_TABLES, *REQUEST_TABLES, DRIFT)  # follow from `raw`, so that a rebuild can make them anew
 TABLES: Mapping[str, Table] = {

@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Self
 
+from .. import identity
 from ..errors import InputError
 
 GENDER_LEVELS = ("0-20%", "21-40%", "41-60%", "61-80%", "81-100%")
@@ -188,7 +189,8 @@ def addressed(companies: Mapping[str, Notes], requests: Mapping[str, str]) -> di
     """
     found, problems = dict[str, Notes](), list[str]()
     for key, notes in companies.items():
-        ids = [key] if key in requests else [request_id for request_id, code in requests.items() if code == key]
+        company = identity.meant(key, set(requests.values()))
+        ids = [key] if key in requests else [request_id for request_id, code in requests.items() if code == company]
         if len(ids) == 1 and ids[0] not in found:
             found[ids[0]] = notes
         elif len(ids) == 1:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ApiError, InputError
+from .. import identity
+from ..errors import ApiError
 
 if TYPE_CHECKING:
     from .answer import Answer
@@ -21,7 +22,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 def company_code(code_id: str, code_type: str = "siren") -> dict[str, str]:
-    """The documented `code` of a request; spaces between digits are dropped.
+    """The documented `code` of a request: its number as `identity.company_code` reads it.
 
     Raises
     ------
@@ -36,18 +37,7 @@ def company_code(code_id: str, code_type: str = "siren") -> dict[str, str]:
     Traceback (most recent call last):
     xray_analytics.errors.InputError: 514673986 is not a SIREN: its check digit does not fit, so one digit is mistyped
     """
-    code = "".join(str(code_id).split())
-    if not re.fullmatch(r"[a-z][a-z_]{0,31}", code_type, re.ASCII):
-        raise InputError(f"code_type {code_type!r} is not a word such as siren or kvk")
-    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", code, re.ASCII):
-        raise InputError(f"a {code_type} number has digits and letters only, at most 32; check it")
-    length = {"siren": 9, "kvk": 8}.get(code_type)
-    name = code_type.upper()
-    if length is not None and not re.fullmatch(rf"[0-9]{{{length}}}", code, re.ASCII):
-        raise InputError(f"{code} is not a {name}: that has {length} digits, this {len(code)} characters")
-    if code_type == "siren" and not _fits_luhn(code):
-        raise InputError(f"{code} is not a SIREN: its check digit does not fit, so one digit is mistyped")
-    return {"type": code_type, "id": code}
+    return {"type": code_type, "id": identity.company_code(code_id, code_type)}
 
 
 def once(
@@ -100,8 +90,3 @@ def _made_since(start: datetime, code: dict[str, str], requests: list[Answer]) -
     dated = [(created_at(r), r) for r in requests if r.data.get("code") == code]
     later = sorted(((at, r.id, r) for at, r in dated if at is not None and at >= start), key=lambda found: found[:2])
     return later[0][2] if later else None
-
-
-def _fits_luhn(digits: str) -> bool:
-    doubled = [int(digit) * (1 + position % 2) for position, digit in enumerate(reversed(digits))]
-    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0

@@ -13,6 +13,7 @@ from ..errors import InputError
 from .options import (
     DEFAULT_STORE,
     ClockOption,
+    CodeTypeOption,
     JsonOption,
     StoreOption,
     app,
@@ -33,6 +34,7 @@ def backtest(
     outcomes: Annotated[
         Path | None, typer.Option(help="File of outcomes; default those attached to the store.")
     ] = None,
+    code_type: CodeTypeOption = None,
     product: Annotated[Literal["bank", "financial"] | None, typer.Option(help="Whose reports are tested.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First as-of date, a day.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last as-of date, a day.")] = None,
@@ -85,8 +87,9 @@ def backtest(
         raise InputError(f"nothing to do; {_PURPOSE}")
     snapshot = opened.snapshot(clock=clock, commit=commit)
     made = export.make_backtest(
-        snapshot, outcomes=outcomes, product=product, as_of_dates=_dates(first, last, every, dates, sampling),
-        horizon_months=horizon, outcomes_known_until=day(known_until, "--known-until"), sampling=sampling,
+        snapshot, outcomes=outcomes, code_type=code_type, product=product,
+        as_of_dates=_dates(first, last, every, dates, sampling), horizon_months=horizon,
+        outcomes_known_until=day(known_until, "--known-until"), sampling=sampling,
         availability_lag_hours=lag, max_data_age_days=max_age, probation_months=probation, reporting_lag_days=late,
         test_share=test_share, test_from=day(test_from, "--test-from"), split_key=split_key,
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +13,7 @@ import typer
 from ..console import progress
 from .options import (
     DEFAULT_STORE,
+    CodeTypeOption,
     JsonOption,
     StoreOption,
     app,
@@ -23,6 +26,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..ingest.lender import Attached
     from ..ingest.run import IntakeResult
     from ..sandbox import Sandbox
 
@@ -159,10 +163,15 @@ def import_(
 def attach(
     file: Annotated[Path, typer.Argument(help="CSV, XLSX or Parquet file.")],
     table: Annotated[str | None, typer.Option("--as", help="companies, loans, exposures or outcomes.")] = None,
+    code_type: CodeTypeOption = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="The file is all there is: what it leaves out is withdrawn.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Withdraw more than a tenth without being asked.")] = False,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring in the lender's own companies, loans, exposures or outcomes.
+    """Bring in the lender's own companies, loans, exposures or outcomes; a correction replaces.
 
     Example: xray attach loans_2025.csv --as loans
     """
@@ -170,14 +179,22 @@ def attach(
 
     from ..ingest.lender import attach as bring_in
 
-    done = bring_in(open_store(store), file, table=table)
+    ask = typer.confirm if sys.stdin.isatty() and not as_json else False
+    done = bring_in(open_store(store), file, table=table, code_type=code_type, complete=complete, yes=yes or ask)
     if as_json:
         print_json(asdict(done))
     else:
-        typer.echo(
-            f"{done.table}: {done.n_rows:,} rows, {done.n_new:,} of them new, "
-            f"{done.n_forgotten:,} of companies that were erased."
-        )
+        typer.echo("\n".join(_said(done)))
+
+
+def _said(done: Attached) -> Iterator[str]:
+    yield (
+        f"{done.table}: {done.n_rows:,} rows, {done.n_new:,} of them new, {done.n_replaced:,} corrected, "
+        f"{done.n_withdrawn:,} withdrawn, {done.n_forgotten:,} of companies that were erased."
+    )
+    yield f"{done.n_unknown:,} of its {done.n_companies:,} company codes are known to no report or request."
+    if done.n_sirets:
+        yield f"{done.n_sirets:,} rows have a SIRET and count for its first nine digits, the SIREN."
 
 
 @app.command()

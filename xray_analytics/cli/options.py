@@ -28,6 +28,9 @@ DEFAULT_STORE = Path("data/store")
 StoreOption = Annotated[Path, typer.Option("--store", envvar="XRAY_STORE", help="Folder of the store.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="What was known then: a day or an instant (ISO).")]
+CodeTypeOption = Annotated[
+    str | None, typer.Option(help="Kind of company numbers in the file, siren or kvk; default that of the requests.")
+]
 ClockOption = Annotated[
     Literal["available", "fetched"], typer.Option(help="available (known to the service) or fetched (known here).")
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .. import identity
 from ..console import progress
 from ..errors import InputError
 from .options import (
@@ -48,14 +49,17 @@ def request_create(
     """
     if (siren is None) == (kvk is None):
         raise InputError("give one company number: --siren or --kvk")
+    number, code_type = siren or kvk or "", "siren" if siren else "kvk"
     with _service(store) as client:
         made = client.create_request(
-            siren or kvk or "",
-            code_type="siren" if siren else "kvk",
+            number,
+            code_type=code_type,
             creator=creator,
             business_name=business_name,
         )
-    _say(made.data, as_json, f"Request {made.id}")
+    typed, code = identity.without_blanks(number), identity.company_code(number, code_type)
+    siret = f" of company {code}, the first nine digits of the SIRET" if typed != code else ""
+    _say(made.data, as_json, f"Request {made.id}{siret}")
 
 
 @request.command("show")

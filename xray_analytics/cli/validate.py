@@ -14,6 +14,7 @@ from .options import (
     DEFAULT_STORE,
     AsOfOption,
     ClockOption,
+    CodeTypeOption,
     JsonOption,
     StoreOption,
     app,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..report.validation.results import Validation
+    from ..store import Snapshot
 
 
 @app.command()
@@ -32,6 +34,7 @@ def validate(
     outcomes: Annotated[
         Path | None, typer.Option(help="CSV, XLSX or Parquet file of outcomes; default those attached to the store.")
     ] = None,
+    code_type: CodeTypeOption = None,
     store: StoreOption = DEFAULT_STORE,
     product: Annotated[Literal["bank", "financial"], typer.Option(help="Whose class or probability.")] = "bank",
     as_of: AsOfOption = None,
@@ -55,7 +58,7 @@ def validate(
     found = validation.analyse(
         snapshot,
         product=product,
-        outcomes=None if outcomes is None else _outcomes(outcomes),
+        outcomes=None if outcomes is None else _outcomes(outcomes, code_type, snapshot),
         horizon_months=horizon,
         known_until=as_of,
         clock=clock,
@@ -72,11 +75,12 @@ def validate(
         typer.echo(f"Written: {', '.join(map(str, written))}")
 
 
-def _outcomes(path: Path) -> pd.DataFrame:
+def _outcomes(path: Path, code_type: str | None, snapshot: Snapshot) -> pd.DataFrame:
     from ..ingest import lender
     from ..tables import OUTCOMES
 
-    return OUTCOMES.to_pandas(lender.read_rows(path, OUTCOMES))
+    kind = code_type or lender.code_type_of(snapshot.arrow("requests", columns=["company_code_type"]))
+    return lender.read_frame(path, OUTCOMES, code_type=kind)
 
 
 def _facts(found: Validation) -> dict[str, object]:

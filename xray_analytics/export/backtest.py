@@ -90,7 +90,9 @@ class Backtest:
         return rows[list(_EXCLUSION_COLUMNS)].assign(excluded_because=because)[because.notna()].reset_index(drop=True)
 
 
-def make_backtest(snapshot: Snapshot, *, outcomes: str | Path | pd.DataFrame | None = None, **terms: Any) -> Backtest:
+def make_backtest(
+    snapshot: Snapshot, *, outcomes: str | Path | pd.DataFrame | None = None, code_type: str | None = None, **terms: Any
+) -> Backtest:
     """Observations and features of a snapshot.
 
     Parameters
@@ -99,6 +101,8 @@ def make_backtest(snapshot: Snapshot, *, outcomes: str | Path | pd.DataFrame | N
         Everything known (no `as_of`): the backtest looks back by itself. Its clock is that of the backtest.
     outcomes
         A file (CSV, XLSX, Parquet) or frame of the table `outcomes`; default what is attached to the store.
+    code_type
+        What kind of company numbers the file has; default the one of the requests.
     **terms
         `as_of_dates`, `horizon_months`, `outcomes_known_until` (default the last `observed_until`), `product` and
         whatever else `backtest.observations` takes, but for the clock.
@@ -115,7 +119,7 @@ def make_backtest(snapshot: Snapshot, *, outcomes: str | Path | pd.DataFrame | N
         )
     histories = {name: snapshot.history(name) for name in backtest.FEATURE_TABLES}
     known = {name: rows for name, rows in histories.items() if name != "companies" or len(rows)}
-    found, origin = _outcomes(snapshot, outcomes)
+    found, origin = _outcomes(snapshot, outcomes, code_type)
     terms["outcomes_known_until"] = terms.get("outcomes_known_until") or _last_observed(found)
     rows = backtest.observations(known["reports"], found, clock=snapshot.clock, **terms)
     manifest = snapshot.manifest
@@ -126,18 +130,20 @@ def make_backtest(snapshot: Snapshot, *, outcomes: str | Path | pd.DataFrame | N
     return Backtest(rows, backtest.features(known, rows), source, snapshot.root)
 
 
-def _outcomes(snapshot: Snapshot, given: str | Path | pd.DataFrame | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _outcomes(
+    snapshot: Snapshot, given: str | Path | pd.DataFrame | None, code_type: str | None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     if given is None:
         attached = snapshot.history("outcomes")
         if attached.empty:
             raise InputError("the store holds no outcomes; `xray attach` brings them in, or --outcomes names a file")
         return attached, {"from": "store", "n_rows": len(attached)}
-    rows = lender.read_rows(given, tables.OUTCOMES)
-    frame = tables.OUTCOMES.to_pandas(rows).drop(columns="recorded_at")  # a file knows of no clock of ours
+    kind = code_type or lender.code_type_of(snapshot.arrow("requests", columns=["company_code_type"]))
+    frame = lender.read_frame(given, tables.OUTCOMES, code_type=kind)
     if isinstance(given, pd.DataFrame):
-        return frame, {"from": "frame", "n_rows": len(frame)}
+        return frame, {"from": "frame", "n_rows": len(frame), "code_type": kind}
     digest = hashlib.sha256(Path(given).read_bytes()).hexdigest()
-    return frame, {"from": "file", "n_rows": len(frame), "sha256": digest}
+    return frame, {"from": "file", "n_rows": len(frame), "code_type": kind, "sha256": digest}
 
 
 def _last_observed(outcomes: pd.DataFrame) -> Any:

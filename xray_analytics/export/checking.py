@@ -59,7 +59,8 @@ def check_backtest(
     _check_outcomes(ours["source"]["outcomes"], outcomes)
     snapshot, note = _snapshot(store, ours)
     terms = {name: value for name, value in ours["terms"].items() if name != "clock"}
-    made = make_backtest(snapshot, outcomes=outcomes, **terms)
+    code_type = ours["source"]["outcomes"].get("code_type")
+    made = make_backtest(snapshot, outcomes=outcomes, code_type=code_type, **terms)
     formats = [r["format"] for r in described["resources"] if r["name"].startswith("data-")]
     again = json.loads(render(made, formats, _keys(ours["ids"], key_file, folder, snapshot), None)[DESCRIPTOR])
     differences = [*found, *_contents(ours, again["xray"]), *_bytes(described, again)]

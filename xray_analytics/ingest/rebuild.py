@@ -2,7 +2,7 @@
 
 A rebuild reads every version that ``raw`` holds, gives it the same number and the same times, and replaces every table
 that follows from it in one commit. What the store cannot derive stays as it is: ``raw`` itself, the run log, media, and
-the lender's own tables. Offline: nothing is asked of the service.
+the lender's own tables (those of 0.1.0 are converted once). Offline: nothing is asked of the service.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ..store.maintenance import drop_damaged as drop_damaged_parts
 from ..tidy import drift
 from ..tidy.batch import Received, Tidied, tidy
 from ..tidy.transactions import Aliases, with_shipped
+from . import lender_upgrade
 from .versions import Versions, each_refusal_once
 
 CHUNK = 32
@@ -146,6 +147,7 @@ class _Rebuild:
         """Read everything again and commit; `dropped` names what was left out, so that raw may have gaps."""
         writer, counts = self._writer, self._counts
         lost: set[str] | None = set() if dropped else None
+        lender_upgrade.convert(writer)
         for table in tables.DERIVED_TABLES:
             writer.omit(writer.live(table.name))
         refused = self._read_again(self._recorded(lost), progress, "versions")

@@ -97,7 +97,9 @@ class Store:
             A day (its end, UTC), an instant with a time zone, or either as ISO text; None is everything known.
         clock
             ``"available"``: a report counts from its creation, as a backtest needs it. ``"fetched"``: from when this
-            store had it, which no later sync can change.
+            store had it, which no later sync can change. Of the lender's tables what was recorded by then holds; on
+            ``"available"`` also the first word on what was recorded later, and outcomes as corrected since. On both
+            no later default, exit, closing, exposure or validity shows.
         commit
             Read what that commit published instead of the newest; the last 20 are kept.
 

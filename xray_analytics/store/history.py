@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .. import tables
 from ..errors import InputError
+from . import holding
 from .visibility import Visibility
 
 
@@ -24,7 +25,7 @@ def sql(seen: Visibility, name: str) -> str:
         versions = f"SELECT DISTINCT report_id, report_version FROM ({_reports(seen)}) AS r"
         return f"SELECT t.* FROM {seen.rows(name)} AS t SEMI JOIN ({versions}) AS v USING (report_id, report_version)"
     if table in tables.LENDER_TABLES:
-        return f"SELECT * FROM {seen.rows(name)} AS t WHERE {seen.lender_row_is_known()}"
+        return holding.history(table, seen.rows(name), seen.as_of, seen.clock, seen.instant)
     raise InputError(f"{name} has no history to read; there is one of the tables of reports and of the lender")
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 from .. import tables
 from ..errors import InputError
 from ..schema import Table
+from . import holding
 from .manifests import Manifest
 
 Clock = Literal["available", "fetched"]
@@ -79,7 +80,7 @@ class Visibility:
             clock = self.request_clock if table is tables.REQUESTS else "fetched_at"
             return self._versions(table, tables.REQUESTS, clock)
         if table in tables.LENDER_TABLES:
-            return self._lender(table)
+            return holding.sql(table, self.rows(name), self.as_of, self.clock, self.instant)
         if table is tables.MEDIA:
             return self._newest(table, ("medium_id",), self.known("fetched_at"), "fetched_at DESC")
         return f"SELECT * FROM {self.rows(name)} AS t WHERE {self._book_keeping(table)}"
@@ -133,19 +134,6 @@ class Visibility:
         reports = self._versions(tables.REPORTS, tables.REPORTS)
         requests = self.sql("requests")
         return f"SELECT {names} FROM ({reports}) AS r LEFT JOIN ({requests}) AS q ON r.request_id = q.request_id"
-
-    def lender_row_is_known(self) -> str:
-        """A row counts from `valid_from`; on the clock of fetching it must also have been brought in."""
-        if self.as_of is None:
-            return "true"
-        known = f"(valid_from IS NULL OR valid_from <= DATE '{self.as_of.date().isoformat()}')"
-        return known + (f" AND {self.known('recorded_at')}" if self.clock == "fetched" else "")
-
-    def _lender(self, table: Table) -> str:
-        known = self.lender_row_is_known()
-        natural = tuple(name for name in table.key if name != "recorded_at")
-        order = "valid_from DESC NULLS LAST, recorded_at DESC" if table is tables.COMPANIES else "recorded_at DESC"
-        return self._newest(table, natural, known, order)
 
     def _newest(self, table: Table, natural: Sequence[str], known: str, order: str) -> str:
         names = ", ".join(table.names)

@@ -17,7 +17,7 @@ from .fast import decode_quickly
 from .fields import CONVERT, NeedsExactNumbers, PayloadPlace, Unexpected, fields_of, read_members
 from .financial import read_financial
 from .other import read_other
-from .requests import read_request
+from .requests import read_code, read_request
 from .rows import Parts, Product
 from .transactions import Aliases
 
@@ -228,8 +228,8 @@ def _read_code(code: Json, notes: DriftNotes) -> tuple[str | None, Json]:
             notes.add("code", "unknown_value", code)
         return None, code
     left = {name: value for name, value in code.items() if name != "id"}
-    (company_id,), _ = read_members({"id": code.get("id")}, _CODE, PayloadPlace("code"), notes)
-    return company_id, left
+    (number,), _ = read_members({"id": code.get("id")}, _CODE, PayloadPlace("code"), notes)
+    return read_code(number, code.get("type"), notes), left
 
 
 def _read_request(object_id: str, content: Decoded, known: Known) -> Read:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .. import identity
+from ..errors import InputError
 from ..tables import REQUEST_NOTES, REQUESTS
 from .decode import Json, to_json
 from .drift import DriftNotes
@@ -33,6 +35,7 @@ def read_request(request: dict[str, Json], notes: DriftNotes) -> Product:
     if request.get("code") is not None:
         (code_type, company_id), more = read_members(request["code"], _CODE, PayloadPlace("code"), notes)
         extra |= {"code": more} if more else {}
+        company_id = read_code(company_id, code_type, notes)
     product = Product(extra=extra)
     if request.get("notes") is not None:
         row, more = read_members(request["notes"], _NOTES, PayloadPlace("notes"), notes)
@@ -46,3 +49,24 @@ def read_request(request: dict[str, Json], notes: DriftNotes) -> Product:
         "stage": stage,
     }
     return product
+
+
+def read_code(number: str | None, code_type: Json, notes: DriftNotes) -> str | None:
+    """The number of a company as `identity.company_code` has it; one that fails as sent without blanks, and noted.
+
+    Without a type that is a word, it is a number where it fits one of the documented types.
+
+    >>> notes = DriftNotes()
+    >>> read_code("732 829 320 00074", "siren", notes), read_code("5520135", "siren", notes), notes.seen
+    ('732829320', '5520135', {('$.code.id', 'wrong_code', '9999999')})
+    """
+    if number is None:
+        return None
+    given = code_type if isinstance(code_type, str) and identity.is_code_type(code_type) else None
+    for kind in (given,) if given else identity.DOCUMENTED_TYPES:
+        try:
+            return identity.company_code(number, kind)
+        except InputError:
+            continue
+    notes.add("code.id", "wrong_code", number)
+    return identity.without_blanks(number)

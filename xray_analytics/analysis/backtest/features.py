@@ -11,7 +11,7 @@ import pandas as pd
 from ...errors import InputError
 from ...schema import Column
 from ...tables import BANK_FLAG_CRITERIA, COMPANIES, FINANCIAL_RATIOS, MONTHLY_SUMMARIES, REPORTS
-from .. import frames
+from .. import frames, holding
 from ..cashflow import METRICS, company_metrics, monthly_flows
 from ..frames import Frame
 from . import point_in_time
@@ -25,6 +25,7 @@ _HEADLINES = {
     "financial": ("financial_risk_class", "default_probability"),
 }
 _REGISTER = ("sector_code", "size_class", "region")
+_LATER = Column("company_is_recorded_later", "bool", "The lender's row was brought in after the as-of day.")
 _DAILY = {"balance_90pct_days", "balance_status", "credit_basis"}  # known only with daily balances or operating flows
 _METRICS = tuple(c for c in METRICS.columns if c.kind in ("int", "float", "text") and c.name not in _DAILY)
 
@@ -51,7 +52,7 @@ def features(
     ``ratio_…``        of that financial report, by criterion as sent: `_value`, `_text`
     ``cash_…``         `cashflow.company_metrics` of the complete months in all bank reports known then; `cash_age_days`
     ``company_…``      sector, size class and region in the lender's register then; a row without `valid_from` is
-                       taken to have been true always
+                       taken to have been true always. `company_is_recorded_later` marks what was brought in later
     =================  ==============================================================================================
 
     Parameters
@@ -70,6 +71,7 @@ def features(
         `company_id`, `as_of_date` and the features, on the index of the observations. Numbers are float64 or Int64,
         text is string; null is not known, never 0. A criterion that a report names twice counts as it is named
         first. ``attrs["columns"]``: name, kind, unit, meaning and source of each column, as plain values.
+        ``attrs["base"]`` counts rows, and those made of a row `recorded_later`.
 
     Raises
     ------
@@ -112,7 +114,12 @@ def features(
     found = pd.concat([rows, *(block.reindex(rows.index) for block, _ in blocks)], axis=1)
     described = {name: meaning for _, meanings in blocks for name, meaning in meanings.items()}
     found.index = observations.index
-    found.attrs = {"columns": described, "terms": {"clock": clock, "availability_lag_hours": lag}}
+    n_later = int(found[_LATER.name].fillna(False).sum()) if _LATER.name in found else 0
+    found.attrs = {
+        "columns": described,
+        "terms": {"clock": clock, "availability_lag_hours": lag},
+        "base": {"used": len(found), "recorded_later": n_later},
+    }
     return found
 
 
@@ -233,9 +240,14 @@ def _register(companies: pd.DataFrame | None, dated: Dated, clock: Clock) -> Blo
     parts = []
     for day, part, _ in dated:
         moment = pd.Timestamp(frames.instant(day.date())).tz_localize(None)
-        parts.append(_of_rows(part, point_in_time.lender_rows(companies, COMPANIES, moment, clock)))
-    found = pd.concat(parts)[present].rename(columns=lambda name: f"company_{name}")
-    return found, {f"company_{name}": _meaning(COMPANIES[name], f"companies.{name}") for name in present}
+        known = point_in_time.lender_rows(companies, COMPANIES, moment, clock)
+        later = holding.recorded_later(known, day.date()).astype("boolean")
+        parts.append(_of_rows(part, known.assign(is_recorded_later=later)))
+    found = pd.concat(parts)
+    meanings = {f"company_{name}": _meaning(COMPANIES[name], f"companies.{name}") for name in present}
+    if "recorded_at" in companies:
+        meanings[_LATER.name] = _meaning(_LATER, "companies.recorded_at")
+    return found.rename(columns=lambda name: f"company_{name}")[list(meanings)], meanings
 
 
 def _meaning(column: Column, source: str) -> dict[str, Any]:

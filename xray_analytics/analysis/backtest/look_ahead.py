@@ -19,7 +19,9 @@ from .point_in_time import Clock
 FeatureFunction = Callable[[Mapping[str, pd.DataFrame], pd.DataFrame], pd.DataFrame]
 
 _KEY = ["company_id", "as_of_date"]
-_UNKNOWN_YET: dict[str, Any] = {"defaulted": pd.NA, "default_date": pd.NaT, "is_mature": False, "is_censored": False}
+_UNKNOWN_YET: dict[str, Any] = {  # what only the outcomes tell
+    "defaulted": pd.NA, "default_date": pd.NaT, "is_mature": False, "is_censored": False, "excluded_because": pd.NA,
+}  # fmt: skip
 _MOST_DATES = 4
 _RELATIVE = 1e-9
 
@@ -36,8 +38,9 @@ def check_no_look_ahead(  # noqa: PLR0913
     """The values of a feature function that change when everything later than their as-of day is taken away.
 
     The function is called once with everything, and once per as-of date with what was known by the end of that day:
-    rows of tables that came later, observations of later dates and all labels are gone. So it finds features that read
-    a newer report or version, months of the future, the label, or an average over the whole sample.
+    rows of tables that came later, observations of later dates and what only outcomes tell (the label, why a row is
+    excluded) are gone. So it finds features that read a newer report or version, months of the future, the label, or
+    an average over the whole sample.
 
     Parameters
     ----------
@@ -90,6 +93,7 @@ def check_no_look_ahead(  # noqa: PLR0913
         seen = point_in_time.cut(given, day.date(), clock=clock, availability_lag_hours=lag, every_version=True)
         earlier = observations[observations["as_of_date"] <= day]
         unlabelled = earlier.assign(**{name: value for name, value in _UNKNOWN_YET.items() if name in earlier})
+        unlabelled.attrs = {name: value for name, value in earlier.attrs.items() if name == "terms"}
         changed, n = _differences(whole, function(_as_tables(seen), unlabelled), observations, day)
         parts.append(changed)
         n_compared += n

@@ -14,43 +14,41 @@ from ...errors import InputError
 from ...tables import OUTCOMES
 from .. import frames
 from ..frames import AsOf, Frame
+from ..holding import holding, recorded_later
 from .point_in_time import Clock, columns
 
 _DATED = ("default_date", "default_end_date", "exit_date")
-_READ = ("company_id", *_DATED, "observed_until", "exit_reason", "recorded_at")
+_READ = ("company_id", *_DATED, "observed_until", "exit_reason", "recorded_at", "is_withdrawn")
 
 
 def read_outcomes(outcomes: Frame, known_until: AsOf, clock: Clock) -> pd.DataFrame:
     """The outcomes as they read on that day; on the clock ``"fetched"`` without rows recorded later.
 
-    Of rows of a company and default date the last recorded counts. Without `observed_until` a company was watched to
+    Of a company the rows recorded last count. Without `observed_until` a company was watched to
     its exit, else until `known_until`; with a default at least until then.
     """
     present = columns(outcomes, OUTCOMES, _READ)
     lazy = frames.scan(outcomes, OUTCOMES, dict.fromkeys(["company_id", "default_date", *present]))
     rows = frames.collect(lazy, OUTCOMES).reindex(columns=list(_READ))
-    rows = rows.astype({name: "string" if name == "exit_reason" else "datetime64[us]" for name in _READ[1:]})
+    kinds = {"exit_reason": "string", "is_withdrawn": "boolean"}
+    rows = rows.astype({name: kinds.get(name, "datetime64[us]") for name in _READ[1:]})
     until, n_read = frames.day(known_until), len(rows)
     if clock == "fetched":
-        moment = pd.Timestamp(frames.instant(known_until)).tz_localize(None)
-        rows = rows[rows["recorded_at"].isna() | (rows["recorded_at"] <= moment)]
+        rows = rows[~recorded_later(rows, until.date())]
         if n_read and rows.empty:
             raise InputError(
                 f"no outcome was recorded here by {until.date()}; with the clock fetched outcomes count from the day "
                 "they were attached: set outcomes_known_until to that day or later, or use the clock available"
             )
-    order = ["recorded_at", "observed_until", "exit_date", "default_end_date"]  # so that no order of rows matters
+    rows = holding(rows, OUTCOMES, as_of=until.date(), clock=clock)
+    order = ["observed_until", "exit_date", "default_end_date"]  # so that no order of rows matters
     rows = rows.sort_values(order, na_position="first", kind="stable")
     rows = rows.drop_duplicates(["company_id", "default_date"], keep="last")
-    return _as_it_read(rows[rows["company_id"].notna()], until)
+    return _watched(rows[rows["company_id"].notna()].copy(), until)
 
 
-def _as_it_read(rows: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
-    for name in _DATED:
-        rows[name] = rows[name].mask(rows[name] > until)
-    rows["exit_reason"] = rows["exit_reason"].mask(rows["exit_date"].isna())
+def _watched(rows: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
     watched = rows["observed_until"].fillna(rows["exit_date"]).fillna(until)
-    watched = watched.mask(watched > until, until)
     rows["watched_until"] = watched.mask(rows["default_date"] > watched, rows["default_date"])
     return rows[["company_id", *_DATED, "exit_reason", "watched_until"]].reset_index(drop=True)
 

@@ -17,7 +17,7 @@ from narwhals.exceptions import NarwhalsError
 from ...errors import InputError
 from ...schema import Table
 from ...tables import COMPANIES, EXPOSURES, REPORT_TABLES, REPORTS, table
-from .. import frames
+from .. import frames, holding
 from ..frames import AsOf, Frame
 
 Clock = Literal["available", "fetched"]
@@ -52,8 +52,8 @@ def known_by(
     Raises
     ------
     InputError
-        `reports` is absent, a table's rows have no day from which they were known (`loans` and `outcomes` are
-        corrected in place), a column is absent or of the wrong type, or the clock is unknown.
+        `reports` is absent, a table is not read as of a day (`loans` and `outcomes` tell what became of
+        companies, of which no feature is made), a column is absent or of the wrong type, or the clock is unknown.
 
     Examples
     --------
@@ -145,16 +145,17 @@ def columns(frame: Frame, table: Table, wanted: Iterable[str] | None = None) -> 
 def lender_rows(
     rows: pd.DataFrame, declared: Table, moment: pd.Timestamp, clock: Clock, every_version: bool = False
 ) -> pd.DataFrame:
-    """The newest row of each natural key, or all; one without `valid_from` was true from the beginning."""
+    """The rows that hold as of a moment, or all; one without `valid_from` was true from the beginning."""
     wanted = ["valid_from", *(["recorded_at"] if clock == "fetched" else [])]
     absent = [name for name in wanted if name not in rows]
     if absent:
         raise InputError(f"the frame of {declared.name} lacks {', '.join(absent)}; read these columns first")
-    seen = rows[rows["valid_from"].isna() | (rows["valid_from"] <= moment)]
-    if clock == "fetched":
-        seen = seen[seen["recorded_at"] <= moment]
     if every_version:
-        return seen
-    order = [name for name in ("valid_from", "recorded_at") if name in rows]
-    ordered = seen.sort_values(order, na_position="first", kind="stable")
+        if clock == "fetched":
+            rows = rows[rows["recorded_at"] <= moment]
+        elif "recorded_at" in rows:
+            rows = holding.by_then_or_first(rows, declared, moment)
+        return holding.as_it_reads(rows, declared, moment.normalize())
+    held = holding.holding(rows, declared, as_of=moment.to_pydatetime(), clock=clock)
+    ordered = held.sort_values("valid_from", na_position="first", kind="stable")
     return ordered.drop_duplicates(list(_LENDER[declared.name]), keep="last")

@@ -7,7 +7,7 @@ import pandas as pd
 from ...errors import InputError
 from ...schema import Column, Table
 from ...tables import OUTCOMES
-from .. import frames
+from .. import frames, holding
 from ..frames import AsOf, Frame
 from .rules import WATCH
 
@@ -47,7 +47,8 @@ def precision(
     watch
         Results of `watch_list`, one below the other: of every day on which a list would have been made.
     outcomes
-        The table `outcomes`: `default_date` (null is none seen), `default_end_date`, `observed_until`.
+        The table `outcomes`: `default_date` (null is none seen), `default_end_date`, `observed_until`; of earlier
+        recordings the newest holds.
     known_until
         Day up to which defaults are known.
     horizon_months
@@ -60,7 +61,7 @@ def precision(
     DataFrame
         The columns of `PRECISION`, sorted by rule. A company without a row in `outcomes` is lost, not good; so is one
         that was not watched to the end of the horizon and did not default before. Alarms of one company are not
-        independent: `n_companies` is the sample. ``attrs["base"]`` counts alarms.
+        independent: `n_companies` is the sample. ``attrs["base"]`` counts alarms, and the companies without outcome.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def precision(
     table = frames.collect(frames.scan(watch, WATCH, ("company_id", "rule", "first_seen")), WATCH)
     alarms = table.dropna().drop_duplicates().reset_index(drop=True).rename_axis("alarm").reset_index()
     alarms["until"] = alarms["first_seen"] + pd.DateOffset(months=horizon_months)
-    spells = frames.collect(frames.scan(outcomes, OUTCOMES, _OUTCOME), OUTCOMES)
+    spells = holding.read(outcomes, OUTCOMES, _OUTCOME)
     judged = _judged(alarms, spells, frames.day(known_until))
     mature = judged[judged["state"].isin(["hit", "false"])]
     grouped = mature.groupby("rule")
@@ -106,6 +107,7 @@ def precision(
         "used": len(mature), "excluded": excluded, "backfilled": None,
         "as_of": frames.instant(known_until).isoformat().replace("+00:00", "Z"),
         "filters": {"horizon_months": horizon_months, "min_n": min_n},
+        "companies_without_outcome": int((~pd.Series(alarms["company_id"].unique()).isin(spells["company_id"])).sum()),
     }  # fmt: skip
     return result
 

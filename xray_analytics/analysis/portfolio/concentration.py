@@ -15,10 +15,10 @@ import pandas as pd
 
 from ...errors import InputError
 from ...tables import COMPANIES, EXPOSURES
-from .. import frames
+from .. import frames, holding
 from ..frames import AsOf, Frame
 
-_EXPOSURE_COLUMNS = ("company_id", "exposure_date", "drawn", "currency", "recorded_at")
+_EXPOSURE_COLUMNS = ("company_id", "exposure_date", "drawn", "currency")
 _TOP = (1, 5, 10)
 
 
@@ -80,17 +80,21 @@ def concentration(
     result = pd.DataFrame(rows, columns=pd.Index(kinds)).astype(kinds)
     day = None if pd.isna(drawn.day) else str(drawn.day.date())
     base = {"used": len(amounts), "excluded": drawn.excluded, "backfilled": None, "as_of": day, "filters": {"by": by}}
-    result.attrs["base"] = base
+    result.attrs["base"] = base | {"recorded_later": drawn.recorded_later}
     return result
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was owed on one day: `company_id` and `drawn` (above 0), what was left out, and the day (null: no row)."""
+    """What was owed on one day: `company_id` and `drawn` (above 0), what was left out, the day (null: no row).
+
+    `recorded_later` counts rows that were brought in after the day of the question.
+    """
 
     amounts: pd.DataFrame
     excluded: dict[str, int]
     day: pd.Timestamp
+    recorded_later: int
 
 
 def drawn_on(exposures: Frame, as_of: AsOf | None = None) -> Drawn:
@@ -101,11 +105,11 @@ def drawn_on(exposures: Frame, as_of: AsOf | None = None) -> Drawn:
     InputError
         A column is absent or of the wrong type, or amounts are negative or in more than one currency.
     """
-    table = frames.collect(frames.scan(exposures, EXPOSURES, _EXPOSURE_COLUMNS), EXPOSURES)
+    table = holding.read(exposures, EXPOSURES, _EXPOSURE_COLUMNS)
     if as_of is not None:
         table = table[table["exposure_date"] <= frames.day(as_of)]
     day = table["exposure_date"].max()
-    rows = table[table["exposure_date"] == day].sort_values(["recorded_at", "drawn"], na_position="first")
+    rows = table[table["exposure_date"] == day].sort_values("drawn", na_position="first")
     if rows["currency"].nunique() > 1:
         raise InputError("exposures are in more than one currency, which cannot be added; give one currency at a time")
     newest = rows.drop_duplicates("company_id", keep="last").sort_values("company_id")
@@ -113,7 +117,8 @@ def drawn_on(exposures: Frame, as_of: AsOf | None = None) -> Drawn:
         raise InputError("exposures: drawn holds negative amounts, which have no share; set credit balances to 0")
     unknown, nothing = newest["drawn"].isna(), newest["drawn"] == 0
     excluded = {"amount_unknown": int(unknown.sum()), "nothing_drawn": int(nothing.sum())}
-    return Drawn(newest.loc[~unknown & ~nothing, ["company_id", "drawn"]], excluded, day)
+    n_later = 0 if as_of is None else int(holding.recorded_later(newest, as_of).sum())
+    return Drawn(newest.loc[~unknown & ~nothing, ["company_id", "drawn"]], excluded, day, n_later)
 
 
 def _names(company: pd.Series[Any], by: str, companies: Frame | None) -> pd.Series[Any]:

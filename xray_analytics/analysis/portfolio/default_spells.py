@@ -7,7 +7,7 @@ import pandas as pd
 from ...errors import InputError
 from ...schema import Column, Table
 from ...tables import COMPANY_KEY, LOANS, OUTCOMES
-from .. import frames
+from .. import frames, holding
 from ..frames import Frame
 
 ENDED = ("closed", "defaulted")
@@ -30,7 +30,8 @@ def endings(*, outcomes: Frame | None = None, loans: Frame | None = None) -> pd.
     Parameters
     ----------
     outcomes
-        The table `outcomes`: in default from `default_date` up to `default_end_date`, closed from `exit_date` on.
+        The table `outcomes`: in default from `default_date` up to `default_end_date`, closed from `exit_date` on. Of
+        earlier recordings, here and in `loans`, the newest holds.
     loans
         The table `loans`: closed while every loan drawn so far is closed, until the next is drawn.
 
@@ -59,7 +60,7 @@ def endings(*, outcomes: Frame | None = None, loans: Frame | None = None) -> pd.
     parts = [frames.typed(pd.DataFrame(), ENDINGS)]
     if outcomes is not None:
         columns = ("company_id", "default_date", "default_end_date", "exit_date")
-        table = frames.collect(frames.scan(outcomes, OUTCOMES, columns), OUTCOMES)
+        table = holding.read(outcomes, OUTCOMES, columns)
         parts.append(
             table.rename(columns={"default_date": "from_date", "default_end_date": "until_date"}).assign(
                 state="defaulted"
@@ -68,7 +69,7 @@ def endings(*, outcomes: Frame | None = None, loans: Frame | None = None) -> pd.
         parts.append(table[["company_id"]].assign(from_date=table["exit_date"], state="closed"))
     if loans is not None:
         terms = ("company_id", "origination_date", "closed_date")
-        parts.append(_without_loan(frames.collect(frames.scan(loans, LOANS, terms), LOANS)))
+        parts.append(_without_loan(holding.read(loans, LOANS, terms)))
     spells = pd.concat([frames.typed(part[part["from_date"].notna()], ENDINGS) for part in parts])
     ordered = spells.drop_duplicates().sort_values(
         ["company_id", "from_date", "state", "until_date"], ignore_index=True

@@ -18,6 +18,7 @@ from ...tables import COMPANY_ID, DRIFT, MINIMUM_DATA_SANITY_PCT, QUARANTINE, SE
 from .. import frames
 from ..days import covered, days
 from ..frames import AsOf, Frame
+from .contradictions import contradictions
 from .reconciliation import LEDGER, reconciliation
 from .sensitivity import sensitivity
 
@@ -61,7 +62,8 @@ _LEDGER_SENTENCES = {
     "annualised": ("low", "Annualised figures are not period * 365 / days"),
 }
 _DRIFT_COLUMNS = ("source", "json_path", "problem", "n_reports", "first_report_id")
-_DRIFT_SEVERITY = {"unknown_member": "low", "sub_cent": "low"}  # anything else is medium
+_WRONG_CODE = "A code that cannot be a company's and joins nothing, kept as sent,"
+_DRIFT_SEVERITY = {"unknown_member": "low", "sub_cent": "low", "wrong_code": "high"}  # anything else is medium
 
 
 def coverage(statements: Frame, reports: Frame, *, as_of: AsOf) -> pd.DataFrame:
@@ -122,12 +124,17 @@ def coverage(statements: Frame, reports: Frame, *, as_of: AsOf) -> pd.DataFrame:
     return result
 
 
-def findings(
+def findings(  # noqa: PLR0913 - each is one thing that may be odd
     reconciliation: Frame | None = None,
     coverage: Frame | None = None,
     reports: Frame | None = None,
     drift: Frame | None = None,
     quarantine: Frame | None = None,
+    *,
+    companies: Frame | None = None,
+    loans: Frame | None = None,
+    exposures: Frame | None = None,
+    outcomes: Frame | None = None,
 ) -> pd.DataFrame:
     """Every oddity as a row, worst first, from whatever is given.
 
@@ -138,6 +145,8 @@ def findings(
     reports, drift, quarantine
         The tables of that name. With `reports` only its newest versions are looked at, and rows carry the
         company.
+    companies, loans, exposures, outcomes
+        The lender's tables: an end before its start, a day after the row was recorded, an empty id.
 
     Returns
     -------
@@ -172,6 +181,8 @@ def findings(
     if quarantine is not None:
         lost = frames.scan(quarantine, QUARANTINE, ("object_id", "stage", "code"))
         parts.append(_of_quarantine(frames.collect(lost, QUARANTINE)))
+    lender = {"companies": companies, "loans": loans, "exposures": exposures, "outcomes": outcomes}
+    parts.append(contradictions({name: frame for name, frame in lender.items() if frame is not None}))
     table = pd.concat([frames.typed(part, FINDINGS) for part in parts if len(part)] or parts[:1], ignore_index=True)
     if seen is not None:
         company = table["report_id"].map(seen.set_index("report_id")["company_id"])
@@ -248,11 +259,13 @@ def _of_drift(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["source", "json_path", "problem"]
     ordered = table.sort_values("first_report_id")
     groups = ordered.groupby(keys).agg(n=("n_reports", "sum"), report_id=("first_report_id", "first")).reset_index()
-    problem = groups["problem"].str.replace("_", " ").str.capitalize()
+    wrong = groups["problem"] == "wrong_code"
+    problem = groups["problem"].str.replace("_", " ").str.capitalize().mask(wrong, _WRONG_CODE)
     parts = zip(problem, groups["json_path"], groups["source"], groups["n"], strict=True)
     sentences = [f"{what} at {path} of {source}, in {n} reports." for what, path, source, n in parts]
     severity = [_DRIFT_SEVERITY.get(problem, "medium") for problem in groups["problem"]]
-    return groups.assign(severity=severity, check="drift", finding=sentences)
+    check = pd.Series("drift", groups.index).mask(wrong, "company_code")
+    return groups.assign(severity=severity, check=check, finding=sentences)
 
 
 def _of_quarantine(table: pd.DataFrame) -> pd.DataFrame:

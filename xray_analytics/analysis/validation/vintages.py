@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...errors import InputError
 from ...tables import LOANS, OUTCOMES
-from .. import frames
+from .. import frames, holding
 from ..frames import AsOf, Frame
 from .statistic import CONFIDENCE, reach
 from .tally import Floats, Integers
@@ -59,7 +59,7 @@ def vintage_curves(  # noqa: PLR0913 - what is watched, since when and until whe
         `n_at_risk` (spells watched at that age), `n_defaults`, `n_repaid` (by then, of those watched), `default_ratio`
         and `repaid_ratio` (0–1, Aalen–Johansen; the rest is still running), `low` and `high` of `default_ratio` (null
         where a company has several spells in the vintage: they are not independent; and before the first default).
-        ``attrs["base"]`` counts spells.
+        ``attrs["base"]`` counts spells, the companies without outcome behind them, and loans recorded here later.
 
     Raises
     ------
@@ -85,7 +85,9 @@ def vintage_curves(  # noqa: PLR0913 - what is watched, since when and until whe
     ([0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5], [2, 2, 2, 1, 1, 1, 0])
     """
     until = frames.day(known_until)
-    spells, excluded = _spells(loans, outcomes, until, None if observed_from is None else frames.day(observed_from))
+    ends = holding.read(outcomes, OUTCOMES, _OUTCOME)
+    drawn = holding.read(loans, LOANS, _LOAN)
+    spells, excluded = _spells(drawn, ends, until, None if observed_from is None else frames.day(observed_from))
     if spells.empty:
         raise InputError(f"no loan was drawn and watched by {until:%Y-%m-%d}; check the loans and known_until")
     parts = [_vintage(name, group, confidence) for name, group in _by_vintage(spells, freq)]
@@ -94,6 +96,8 @@ def vintage_curves(  # noqa: PLR0913 - what is watched, since when and until whe
     filters = {"freq": freq, "companies": int(spells["company_id"].nunique())}
     result.attrs["base"] = {
         "used": len(spells), "excluded": excluded, "backfilled": None, "as_of": f"{until:%Y-%m-%d}", "filters": filters,
+        "companies_without_outcome": spells.loc[~spells["company_id"].isin(ends["company_id"]), "company_id"].nunique(),
+        "recorded_later": int(holding.recorded_later(drawn, until).sum()),
     }  # fmt: skip
     return result
 
@@ -159,19 +163,18 @@ def _variance(at_risk: Any, bad: Any, paid: Any, before: Floats, incidence: Floa
 
 
 def _spells(
-    loans: Frame, outcomes: Frame, until: pd.Timestamp, since: pd.Timestamp | None
+    loans: pd.DataFrame, outcomes: pd.DataFrame, until: pd.Timestamp, since: pd.Timestamp | None
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """One row per chain of loans: origination, first day watched, last day and how it ended; who was left out."""
-    table = frames.collect(frames.scan(loans, LOANS, _LOAN), LOANS)
-    if table["loan_id"].duplicated().any():
+    if loans["loan_id"].duplicated().any():
         raise InputError("loans holds a loan twice; give the rows of one snapshot")
-    never = table["origination_date"].isna() | (table["origination_date"] > until)
-    drawn = table[~never].assign(root=_roots)
+    never = loans["origination_date"].isna() | (loans["origination_date"] > until)
+    drawn = loans[~never].assign(root=_roots)
     drawn = drawn.sort_values(["root", "origination_date", "loan_id"])
     spells = drawn.drop_duplicates("root")[["company_id", "origination_date"]].reset_index(drop=True)
     spells = spells.rename(columns={"origination_date": "start"})
     spells["closed"] = drawn.drop_duplicates("root", keep="last")["closed_date"].to_numpy()
-    spells = _ended(spells, frames.collect(frames.scan(outcomes, OUTCOMES, _OUTCOME), OUTCOMES), until)
+    spells = _ended(spells, outcomes, until)
     spells["watched"] = spells["start"] if since is None else spells["start"].mask(spells["start"] < since, since)
     seen = spells["watched"] < spells["end"]
     excluded = {"never_drawn": int(never.sum()), "ended_before_watched": int((~seen).sum())}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ... import identity
 from ...analysis import cashflow, monitoring, quality
 from ...analysis.cashflow import labels
 from ...analysis.portfolio import flags, ratios
@@ -69,7 +70,7 @@ def analyse(  # noqa: PLR0913 - what the reader is told
     snapshot
         The store at a point in time.
     company_id
-        Its code, such as a SIREN.
+        Its code, such as a SIREN; blanks do not matter, and a SIRET counts for its SIREN.
     command
         The command that makes this sheet again, for the footer.
     synthetic
@@ -86,6 +87,7 @@ def analyse(  # noqa: PLR0913 - what the reader is told
     """
     read = {name: snapshot.read(name) for name in _BENCHMARK}
     reports, companies = read["reports"], read["companies"]
+    company_id = identity.meant(company_id, set(reports["company_id"].dropna()))
     own = reports[reports["company_id"] == company_id]
     if own.empty:
         raise InputError(_unknown(company_id, reports, companies))

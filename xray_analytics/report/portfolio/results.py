@@ -149,5 +149,8 @@ def analysed(
             reports=reports,
             drift=frames["drift"],
             quarantine=frames["quarantine"],
+            companies=frames["companies"],
+            exposures=frames["exposures"],
+            outcomes=frames["outcomes"],
         ),
     )

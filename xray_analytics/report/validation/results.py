@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -120,9 +120,7 @@ def analyse(  # noqa: PLR0913 - what is judged, by what, and what the reader is 
         There are no outcomes, no reports of the product, or nobody was observed over a whole horizon.
     """
     tables = {name: snapshot.read(name) for name in READ} | {"reports": snapshot.history("reports")}
-    # All outcomes, cut at `known_until` by `observations`: a row without a default dates from the end of its watch, so
-    # that an earlier snapshot would show the defaulters only.
-    tables["outcomes"] = replace(snapshot, as_of=None).history("outcomes") if outcomes is None else outcomes
+    tables["outcomes"] = snapshot.history("outcomes") if outcomes is None else outcomes
     until = _known_until(tables["outcomes"], known_until)
     title = f"Validation of {product.capitalize()} X-Ray"
     edition = Edition(f"{until:%Y-%m-%d}", snapshot.commit, title, command, all_synthetic(snapshot))
