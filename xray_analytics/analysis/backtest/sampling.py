@@ -18,9 +18,9 @@ import pandas as pd
 from ...errors import InputError
 from ...tables import REPORTS
 from .. import frames
+from ..days import months_later
 from ..frames import AsOf, Frame
 from . import point_in_time
-from .outcomes import horizon_ends
 from .point_in_time import Clock
 
 Sampling = Literal["non_overlapping", "report", "overlapping"]
@@ -106,7 +106,7 @@ def as_of_days(as_of_dates: Iterable[AsOf]) -> tuple[pd.Timestamp, ...]:
 def _spaced(terms: BacktestTerms) -> list[pd.Timestamp]:
     """The last mature date and, from it both ways, each date whose horizon does not overlap with one kept already."""
     dates, months = terms.as_of_dates, terms.horizon_months
-    ends = dict(zip(dates, horizon_ends(pd.Series(dates), months), strict=True))
+    ends = dict(zip(dates, months_later(pd.Series(dates), months), strict=True))
     lag = pd.Timedelta(days=terms.reporting_lag_days)
     mature = [day for day in dates if ends[day] + lag <= terms.outcomes_known_until]
     kept = [mature[-1] if mature else dates[0]]
@@ -142,7 +142,7 @@ def sampled(versions: pd.DataFrame, ends: pd.DataFrame, terms: BacktestTerms) ->
         companies = pd.Index(ends["company_id"].unique())
         rows = pd.concat([_on(day, versions, companies) for day in kept])
     rows = rows.sort_values(["as_of_date", "company_id"], ignore_index=True)
-    return rows.assign(horizon_end_date=horizon_ends(rows["as_of_date"], terms.horizon_months))
+    return rows.assign(horizon_end_date=months_later(rows["as_of_date"], terms.horizon_months))
 
 
 def _on(day: pd.Timestamp, versions: pd.DataFrame, companies: pd.Index[str]) -> pd.DataFrame:

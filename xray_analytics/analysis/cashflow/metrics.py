@@ -13,7 +13,7 @@ from ...schema import Column, Table
 from ...tables import COMPANY_KEY
 from .. import frames
 from ..days import days as day_numbers
-from ..days import month_numbers
+from ..days import month_numbers, months_later
 from ..frames import AsOf, Frame
 from .balances import DAILY
 from .monthly import FLOWS
@@ -170,7 +170,7 @@ def _months(flows: Frame, as_of: AsOf) -> tuple[pd.DataFrame, pd.DataFrame]:
         "average_daily_balance", "n_negative_days", "n_days_covered", "is_complete", "report_id",
     )  # fmt: skip
     table = flow_months(flows, columns)
-    ended = table["month"] + pd.offsets.MonthEnd(1) <= frames.day(as_of)
+    ended = months_later(table["month"], 1) <= frames.day(as_of) + pd.Timedelta(days=1)
     known = table["is_complete"] & ended & table["total_credit"].notna() & table["total_debit"].notna()
     months = table[known].sort_values(["company_id", "month"], ignore_index=True)
     return table, operating_or_all(months.assign(number=month_numbers(day_numbers(months["month"]))))

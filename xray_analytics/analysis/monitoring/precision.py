@@ -8,6 +8,7 @@ from ...errors import InputError
 from ...schema import Column, Table
 from ...tables import OUTCOMES
 from .. import frames
+from ..days import months_later
 from ..frames import AsOf, Frame
 from .rules import WATCH
 
@@ -83,7 +84,7 @@ def precision(
         raise InputError(f"horizon_months is {horizon_months} and min_n {min_n}; both are at least 1")
     table = frames.collect(frames.scan(watch, WATCH, ("company_id", "rule", "first_seen")), WATCH)
     alarms = table.dropna().drop_duplicates().reset_index(drop=True).rename_axis("alarm").reset_index()
-    alarms["until"] = alarms["first_seen"] + pd.DateOffset(months=horizon_months)
+    alarms["until"] = months_later(alarms["first_seen"], horizon_months)
     spells = frames.collect(frames.scan(outcomes, OUTCOMES, _OUTCOME), OUTCOMES)
     judged = _judged(alarms, spells, frames.day(known_until))
     mature = judged[judged["state"].isin(["hit", "false"])]

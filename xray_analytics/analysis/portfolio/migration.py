@@ -21,6 +21,7 @@ from ...errors import InputError
 from ...schema import Column, Table
 from ...tables import COMPANY_KEY, REPORTS, RISK_CLASSES
 from .. import frames
+from ..days import months_later
 from ..frames import AsOf, Frame
 from .counting import By, Level, at_level, columns_of, newest, with_companies
 from .default_spells import ENDED, ENDINGS, endings
@@ -285,7 +286,7 @@ def _edges(first: pd.Timestamp, as_of: AsOf, horizon_months: int) -> list[pd.Tim
     last = pd.Timestamp(frames.instant(as_of)).tz_localize(None)
     edges = [last]
     while edges[-1] >= first:
-        edges.append(last - pd.DateOffset(months=horizon_months * len(edges)))
+        edges.append(months_later(last, -horizon_months * len(edges)))
     return edges[::-1]
 
 

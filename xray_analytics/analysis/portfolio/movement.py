@@ -10,6 +10,7 @@ import pandas as pd
 from ...errors import InputError
 from ...tables import RISK_CLASSES
 from .. import frames
+from ..days import months_later
 from ..frames import AsOf, Frame
 from .counting import Level, at_level, newest
 
@@ -93,7 +94,7 @@ def _stock(reports: Frame, product: str, moment: AsOf, max_age_months: int | Non
     """The companies of one day and the cell of each, as float64."""
     column, after = frames.class_column(product), None
     if max_age_months is not None:
-        after = pd.Timestamp(frames.instant(moment)).tz_localize(None) - pd.DateOffset(months=max_age_months)
+        after = months_later(pd.Timestamp(frames.instant(moment)).tz_localize(None), -max_age_months)
     found, _ = newest(reports, [column], product=product, as_of=moment, created_after=after, **counted)
     return found[["company_id"]].assign(cell=found[column].fillna(_UNRATED).astype("float64"))
 

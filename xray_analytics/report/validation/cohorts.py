@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...analysis import backtest, validation
+from ...analysis.days import months_earlier
 from ...analysis.validation.calibration import jeffreys
 from ...analysis.validation.policy import Policy
 from ...errors import InputError
@@ -210,8 +211,8 @@ def _dates(reports: pd.DataFrame, terms: ValidationTerms) -> Iterable[pd.Timesta
     if pd.isna(first):
         raise InputError(f"there is no {terms.product} report to validate; run xray sync or xray import first")
     dates = [terms.known_until]
-    for step in range(1, _MOST_COHORTS + 1):
-        day = terms.known_until - pd.DateOffset(months=step * terms.horizon_months)
+    for _ in range(_MOST_COHORTS):
+        day = months_earlier(dates[-1], terms.horizon_months)
         if day < pd.Timestamp(first).tz_localize(None).normalize():
             break
         dates.append(day)
