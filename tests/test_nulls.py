@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from xray_analytics.analysis import frames
-from xray_analytics.errors import InputError
 from xray_analytics.tables import TABLES
 
 DTYPES = dict.fromkeys(("id", "text", "json"), "string") | dict.fromkeys(("date", "instant"), "datetime64[us]")

@@ -196,8 +196,9 @@ REPORTS = Table(
             source="raw.bankFlag.dataSanity",
         ),
         Column(
-            "financial_risk_class", "int", "Class from the probability of default; higher is riskier (assumed).",
-            lo=1, hi=5, source="raw.riskClass", assumed=True,
+            "financial_risk_class", "int",
+            "Class from the probability of default; its scale is not documented, higher is riskier (assumed).",
+            source="raw.riskClass", assumed=True,
         ),
         Column(
             "default_probability", "float", "Probability of default; its horizon is not documented.", unit="0–1", lo=0, hi=1,

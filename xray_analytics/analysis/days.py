@@ -46,8 +46,8 @@ def months_later(day: Days, n: int) -> Days:
 
     A day that its month does not have is the last one there. A time of day stays, and null stays null.
 
-    >>> months_later(pd.Timestamp("2024-06-30"), 1).isoformat(), months_later(pd.Timestamp("2024-06-15"), -3).isoformat()
-    ('2024-07-31T00:00:00', '2024-03-15T00:00:00')
+    >>> print(months_later(pd.Timestamp("2024-06-30"), 1), months_later(pd.Timestamp("2024-06-15"), -3))
+    2024-07-31 00:00:00 2024-03-15 00:00:00
     >>> months_later(pd.Series(pd.to_datetime(["2024-01-30", "2023-02-28", None])), 1).astype("string").tolist()
     ['2024-02-29', '2023-03-31', <NA>]
     """
@@ -59,8 +59,8 @@ def months_later(day: Days, n: int) -> Days:
 def months_earlier(day: pd.Timestamp, n: int) -> pd.Timestamp:
     """The last day from which `n` months do not lead beyond `day`.
 
-    >>> months_earlier(pd.Timestamp("2024-12-31"), 3).isoformat(), months_earlier(pd.Timestamp("2025-08-30"), 6).isoformat()
-    ('2024-09-30T00:00:00', '2025-02-27T00:00:00')
+    >>> print(months_earlier(pd.Timestamp("2024-12-31"), 3), months_earlier(pd.Timestamp("2025-08-30"), 6))
+    2024-09-30 00:00:00 2025-02-27 00:00:00
     """
     earlier = months_later(day, -n)
     return earlier - pd.Timedelta(days=1) if months_later(earlier, n) > day else earlier
@@ -69,8 +69,8 @@ def months_earlier(day: pd.Timestamp, n: int) -> pd.Timestamp:
 def months_between(start: pd.Series[Any], end: pd.Series[Any]) -> np.ndarray:
     """Months from one day to a later one as float64: whole where `months_later` leads from one to the other.
 
-    >>> days = [pd.Series(pd.to_datetime(given)) for given in (["2024-01-31", "2024-01-01"], ["2024-02-29", "2024-02-16"])]
-    >>> months_between(*days).round(3).tolist()
+    >>> start, end = ["2024-01-31", "2024-01-01"], ["2024-02-29", "2024-02-16"]
+    >>> months_between(*(pd.Series(pd.to_datetime(days)) for days in (start, end))).round(3).tolist()
     [1.0, 1.517]
     """
     first, last = (days.to_numpy("datetime64[us]") for days in (start, end))
@@ -92,5 +92,5 @@ def _months_later(moments: np.ndarray, n: Any) -> np.ndarray:
 
 def _last_place(month: np.ndarray) -> np.ndarray:
     """Days from the first of a month to its last."""
-    first: np.ndarray = month.astype("datetime64[D]")
-    return (month + 1).astype("datetime64[D]") - first - 1
+    length: np.ndarray = (month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")
+    return np.asarray(length - 1)

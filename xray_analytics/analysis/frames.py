@@ -64,9 +64,8 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
     """These columns of a frame, lazily: money as float64, days as midnight, everything else as it is.
 
     A day with a time of day is that day: of a time with a zone the day it is there (DuckDB: in the connection's zone).
-    Not a number is
-    missing. A column of nothing but nulls has the type it should have, whatever it came as. Columns that the table does not
-    declare are passed through; all of them must be there.
+    Not a number is missing, an infinite one refused. A column of nothing but nulls has the type it should have,
+    whatever it came as. Columns that the table does not declare are passed through; all of them must be there.
 
     Raises
     ------
@@ -80,13 +79,11 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
 def _selected(rows: nw.LazyFrame[Any], expressions: Mapping[str, nw.Expr], table: Table) -> nw.LazyFrame[Any]:
     try:  # what lives in pandas is converted here and now
         return rows.select(**expressions)
-    except (TypeError, ValueError, NarwhalsError) as error:
+    except (TypeError, ValueError, OverflowError, NarwhalsError) as error:
         raise InputError(f"a column of {table.name} cannot be read: {error}") from error
 
 
-def _checked(
-    frame: Frame, table: Table, names: Sequence[str]
-) -> tuple[nw.LazyFrame[Any], dict[str, nw.Expr]]:
+def _checked(frame: Frame, table: Table, names: Sequence[str]) -> tuple[nw.LazyFrame[Any], dict[str, nw.Expr]]:
     """The frame with columns that all fit, and what `scan` makes of each."""
     rows = lazy(frame, table, names)
     declared = [table[name] for name in names if name in table.names]
@@ -96,11 +93,29 @@ def _checked(
     wrong = [f"{c.name} ({c.kind} expected, {seen[c.name]} found)" for c in strange if not _fits(c, seen[c.name])]
     if wrong:
         raise InputError(f"the frame of {table.name} has columns of the wrong type: {', '.join(wrong)}")
+    _refuse_infinite(rows, [c for c in declared if found[c.name] in (nw.Float32, nw.Float64)], table)
     nothing = [c for c in strange if seen[c.name] is None]
     if nothing:
         rows = _with_nulls(rows, nothing)
         found |= _types(rows, nothing)
     return rows, {name: _expression(rows, table, name, found.get(name)) for name in names}
+
+
+def _refuse_infinite(rows: nw.LazyFrame[Any], columns: Sequence[Column], table: Table) -> None:
+    """Of a frame that is here already; `collect` looks at what other engines give."""
+    here = rows.implementation.is_pandas() or rows.implementation.is_pyarrow()
+    native: Any = rows.to_native() if here and columns else {}
+    infinite = [c.name for c in columns if here and _is_infinite(native[c.name])]
+    if infinite:
+        raise InputError(
+            f"the frame of {table.name} holds infinite numbers in {', '.join(infinite)}; correct them first"
+        )
+
+
+def _is_infinite(values: Any) -> bool:
+    if isinstance(values, pa.ChunkedArray):
+        return bool(pc.any(pc.is_inf(values)).as_py())
+    return bool(np.isinf(values.to_numpy("float64", na_value=np.nan)).any())
 
 
 def _type_of_values(rows: nw.LazyFrame[Any], name: str, dtype: Any) -> Any:
@@ -183,8 +198,9 @@ def _expression(rows: nw.LazyFrame[Any], table: Table, name: str, dtype: Any) ->
         return nw.col(name).cast(nw.Float64)
     if kind != "date":
         return nw.col(name)
-    if dtype == nw.Datetime and dtype.time_zone is not None:
-        return nw.col(name).dt.replace_time_zone(None).cast(nw.Datetime("us")).dt.truncate("1d")
+    if dtype == nw.Datetime:  # cut before it is cast, which of nanoseconds would lose something
+        there = nw.col(name) if dtype.time_zone is None else nw.col(name).dt.replace_time_zone(None)
+        return there.dt.truncate("1d").cast(nw.Datetime("us"))
     moment = nw.col(name).cast(nw.Datetime("us"))
     return moment if dtype == nw.Date else moment.dt.truncate("1d")
 
@@ -201,8 +217,11 @@ def collect(rows: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
         kinds = {name: next((t[name].kind for t in tables if name in t.names), None) for name in eager.columns}
         native = eager.to_native()
         columns = {name: _column(native[name], kind) for name, kind in kinds.items()}
-    except (TypeError, ValueError, NarwhalsError) as error:
+    except (TypeError, ValueError, OverflowError, NarwhalsError) as error:
         raise InputError(f"a column of {names} cannot be read: {error}") from error
+    infinite = [name for name, kind in kinds.items() if kind in ("float", "money") and np.isinf(columns[name]).any()]
+    if infinite:
+        raise InputError(f"{names}: {', '.join(infinite)} is infinite; correct the amounts first")
     return pd.DataFrame(columns, index=pd.RangeIndex(len(eager)))
 
 

@@ -20,6 +20,7 @@ from ...tables import REPORTS
 from .. import frames
 from ..days import months_later
 from ..frames import AsOf, Frame
+from ..guards import is_number, is_whole
 from . import point_in_time
 from .point_in_time import Clock
 
@@ -53,7 +54,7 @@ class BacktestTerms:
         least = {"horizon_months": 1, "max_data_age_days": 0, "probation_months": 0, "reporting_lag_days": 0}
         for name, bound in least.items():
             value = getattr(self, name)
-            if value < bound or value != int(value):
+            if not is_whole(value, bound):
                 raise InputError(f"{name} is {value}; give a whole number from {bound} on")
         if self.sampling not in SAMPLINGS:
             raise InputError(f"sampling is {self.sampling!r}; give {', '.join(SAMPLINGS)}")
@@ -171,7 +172,7 @@ def split_by_company(company_ids: pd.Series[str], *, key: str, test_share: float
     >>> split_by_company(pd.Series(["732829320", "356000000", "732829320"]), key="b", test_share=0.5).tolist()
     ['train', 'test', 'train']
     """
-    if not 0 <= test_share <= 1:
+    if not is_number(test_share, 0, 1):
         raise InputError(f"test_share is {test_share}; give a share between 0 and 1")
     sides = {company: _side(company, key, test_share) for company in company_ids.dropna().unique()}
     return company_ids.map(sides).astype("string")

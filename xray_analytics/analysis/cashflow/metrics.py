@@ -15,6 +15,7 @@ from .. import frames
 from ..days import days as day_numbers
 from ..days import month_numbers, months_later
 from ..frames import AsOf, Frame
+from ..guards import is_whole
 from .balances import DAILY
 from .monthly import FLOWS
 
@@ -108,7 +109,7 @@ def company_metrics(flows: Frame, *, as_of: AsOf, daily: Frame | None = None, wi
     >>> found[["trend_pct_per_month", "volatility_ratio", "runway_months"]].round(4).values.tolist()
     [[-10.5263, 0.0, 3.0]]
     """
-    if window_months < 1:
+    if not is_whole(window_months, 1):
         raise InputError(f"window_months is {window_months}; give at least one month")
     table, months = _months(flows, as_of)
     company = months["company_id"]

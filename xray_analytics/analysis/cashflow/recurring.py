@@ -78,9 +78,9 @@ def recurring(
     -------
     DataFrame
         The columns of `STREAMS`, sorted by company, side, counterparty and stem. `next_due_date`: the last payment
-        plus the period, for months on the median day of the month (a month end is the 31st, and that the last day of any
-        month); it may be in the past. `is_active` compares it with the company's last covered day. ``attrs["base"]``: companies with entries,
-        and entries left out.
+        plus the period, for months on the median day of the month (a month end is the 31st, and that the last day of
+        any month); it may be in the past. `is_active` compares it with the company's last covered day.
+        ``attrs["base"]``: companies with entries, and entries left out.
 
     Raises
     ------

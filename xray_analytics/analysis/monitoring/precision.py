@@ -10,6 +10,7 @@ from ...tables import OUTCOMES
 from .. import frames
 from ..days import months_later
 from ..frames import AsOf, Frame
+from ..guards import is_whole
 from .rules import WATCH
 
 PRECISION = Table(
@@ -80,7 +81,7 @@ def precision(
     >>> found[["n_alarms", "n_hits", "n_false_alarms", "lead_days_median", "n_in_default"]].iloc[0].tolist()
     [2.0, 1.0, 1.0, 91.0, 1.0]
     """
-    if horizon_months < 1 or min_n < 1:
+    if not is_whole(horizon_months, 1) or not is_whole(min_n, 1):
         raise InputError(f"horizon_months is {horizon_months} and min_n {min_n}; both are at least 1")
     table = frames.collect(frames.scan(watch, WATCH, ("company_id", "rule", "first_seen")), WATCH)
     alarms = table.dropna().drop_duplicates().reset_index(drop=True).rename_axis("alarm").reset_index()

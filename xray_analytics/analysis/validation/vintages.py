@@ -15,7 +15,7 @@ from ..frames import AsOf, Frame
 from .statistic import CONFIDENCE, reach
 from .tally import Floats, Integers
 
-CENSORED, DEFAULT, REPAID = 0, 1, 2
+CENSORED, DEFAULT, REPAID = ENDS = 0, 1, 2
 _LOAN = ("loan_id", "company_id", "origination_date", "closed_date", "refinanced_from")
 _OUTCOME = ("company_id", "default_date", "observed_until")
 
@@ -55,8 +55,8 @@ def vintage_curves(  # noqa: PLR0913 - what is watched, since when and until whe
     Returns
     -------
     DataFrame
-        `vintage` (first day of the period; null for all), `age_months` (0, 1, …, to the last age anybody reached; months
-        end where months end: one drawn on 31 January is a month old on 28 February),
+        `vintage` (first day of the period; null for all), `age_months` (0, 1, …, to the last age anybody reached;
+        one drawn on 31 January is a month old on the last day of February),
         `n_at_risk` (spells watched at that age), `n_defaults`, `n_repaid` (by then, of those watched), `default_ratio`
         and `repaid_ratio` (0–1, Aalen–Johansen; the rest is still running), `low` and `high` of `default_ratio` (null
         where a company has several spells in the vintage: they are not independent; and before the first default).
@@ -128,7 +128,9 @@ def cumulative_incidence(entry: Floats, end: Floats, event: Integers) -> pd.Data
     >>> found[["default_ratio", "repaid_ratio", "running"]].iloc[-1].tolist()
     [0.5, 0.25, 0.25]
     """
-    if not len(end) or (entry >= end).any():
+    if not len(end) or not (np.isfinite(entry) & np.isfinite(end)).all() or not np.isin(event, ENDS).all():
+        raise InputError(f"ages have to be finite numbers, somebody has to be there, and events are {ENDS}")
+    if (entry >= end).any():
         raise InputError("everybody has to be watched for some time: each end must be after its entry")
     ages = np.unique(end[event != CENSORED])
     ends, entries = np.sort(end), np.sort(entry)
