@@ -28,7 +28,7 @@ ASKED = {
     "movement": lambda t, **kw: portfolio.movement(t, product="financial", start="2024-06-30", end="2025-06-30", **kw),
     "transition_table": lambda t, **kw: migration.transition_table(t, product="financial", as_of="2025-12-31", **kw),
     "migration_matrix": lambda t, **kw: migration.migration_matrix(t, product="financial", as_of="2025-12-31", **kw),
-    "summary": lambda t, **kw: portfolio.summary(t, **kw),
+    "summary": portfolio.summary,
 }
 
 
