@@ -221,7 +221,8 @@ REPORTS = Table(
 
 MEDIA = Table(
     "media",
-    "One row per uploaded document known. Signed addresses are never stored.",
+    "One row per document uploaded with this store, as it was when it went online: the service documents no list of "
+    "them, and no way to ask for one. Signed addresses are never stored.",
     (
         Column("medium_id", "id", "Id of the medium.", source="id", required=True),
         Column("request_id", "id", "Id of the analysis request.", source="request"),
