@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xray_analytics import migration, portfolio, tables, validation
+from xray_analytics import charts, migration, portfolio, tables, validation
 from xray_analytics.errors import InputError
 from xray_analytics.report.validation import cohorts
 
@@ -101,3 +101,9 @@ def test_validation__a_class_outside_the_five_is_named(reports):
         cohorts.cohorts(
             given, cohorts.Terms("financial", 12, pd.Timestamp("2026-06-30"), "available"), validation.shipped_policy()
         )
+
+
+def test_charts__have_no_colour_for_a_class_outside_the_five_and_say_so(reports):
+    counted = portfolio.class_distribution(reports, product="financial", classes=EIGHT)
+    with pytest.raises(InputError, match="risk_class holds class 6"):
+        charts.plot_class_distribution(counted)
