@@ -99,7 +99,9 @@ def test_validation__a_class_outside_the_five_is_named(reports):
     given = {"reports": held, "outcomes": ends, "companies": tables.COMPANIES.to_pandas(tables.COMPANIES.empty())}
     with pytest.raises(InputError, match="risk_class holds class 7"):
         cohorts.cohorts(
-            given, cohorts.Terms("financial", 12, pd.Timestamp("2026-06-30"), "available"), validation.shipped_policy()
+            given,
+            cohorts.ValidationTerms("financial", 12, pd.Timestamp("2026-06-30"), "available"),
+            validation.shipped_policy(),
         )
 
 

@@ -100,7 +100,7 @@ def test_cohorts__none_is_lost_and_every_one_is_mature(until, months):
         "outcomes": outcomes,
         "companies": pd.DataFrame({"company_id": []}).assign(size_class="", region="", sector_code=""),
     }
-    terms = cohorts.Terms("bank", months, end, "available")
+    terms = cohorts.ValidationTerms("bank", months, end, "available")
     found = cohorts.cohorts(tables, terms, validation.shipped_policy())
     wanted, day = [], end
     for _ in range(10):

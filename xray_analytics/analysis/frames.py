@@ -134,8 +134,8 @@ def _with_nulls(rows: nw.LazyFrame[Any], columns: Sequence[Column]) -> nw.LazyFr
     """These columns as nulls of their kind."""
     native: Any = rows.to_native()
     if rows.implementation.is_pandas():
-        nulls = [None] * len(native)
-        series = {c.name: pd.Series(nulls, native.index, _NULLS_PANDAS.get(c.kind, "object")) for c in columns}
+        nothing = [None] * len(native)
+        series = {c.name: pd.Series(nothing, native.index, _NULLS_PANDAS.get(c.kind, "object")) for c in columns}
         return _lazy(native.assign(**series))
     if rows.implementation.is_duckdb():
         nulls = ", ".join(f'CAST(NULL AS {_NULLS_DUCKDB[c.kind]}) AS "{c.name}"' for c in columns)

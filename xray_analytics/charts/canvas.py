@@ -189,7 +189,9 @@ def drawing(frame: pd.DataFrame, maker: str, needed: Sequence[str], ax: Axes | N
     for name in _CLASS_COLUMNS & set(needed):
         outside = frame[name][frame[name].notna() & ~frame[name].isin(RISK_CLASSES)]
         if len(outside):
-            raise InputError(f"cannot draw {title!r}: {name} holds class {outside.iloc[0]}, and there are colours for five")
+            raise InputError(
+                f"cannot draw {title!r}: {name} holds class {outside.iloc[0]}, and there are colours for five"
+            )
     axes = blank_axes() if ax is None else ax
     with _house_style():
         yield axes
