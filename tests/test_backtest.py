@@ -9,7 +9,7 @@ from backtest_rows import TERMS, outcome, outcomes, report, reports
 
 from xray_analytics import tables
 from xray_analytics.analysis import backtest
-from xray_analytics.analysis.backtest.outcomes import horizon_ends
+from xray_analytics.analysis.days import months_later
 from xray_analytics.errors import InputError
 
 
@@ -88,7 +88,7 @@ def test_default_dated_after_the_outcomes_are_known__is_not_there_yet():
 @pytest.mark.parametrize(("start", "months"), [("2023-01-31", 1), ("2023-02-28", 12), ("2023-09-30", 3)])
 def test_horizons__of_consecutive_month_ends_leave_no_day_out(start, months):
     days = pd.date_range(start, periods=30, freq=pd.offsets.MonthEnd(months))
-    ends = horizon_ends(pd.Series(days), months).tolist()
+    ends = months_later(pd.Series(days), months).tolist()
     assert all(end == following for end, (_, following) in zip(ends, pairwise(days), strict=False))
 
 

@@ -16,7 +16,7 @@ To change what is on the left, open what is on the right::
     how the service is talked to, and where it is  ▸ api, addresses
     how a payload becomes rows                     ▸ tidy
     how data come in, again, and go                ▸ ingest
-    how they are kept, seen as of a day, written   ▸ store, engine, files
+    how they are kept, seen as of a day, written   ▸ store, engine, files, forms
     a figure, and its picture                      ▸ analysis, charts
     what a committee or a model team is handed     ▸ report, export
     the fictitious service                         ▸ sandbox

@@ -196,8 +196,9 @@ REPORTS = Table(
             source="raw.bankFlag.dataSanity",
         ),
         Column(
-            "financial_risk_class", "int", "Class from the probability of default; higher is riskier (assumed).",
-            lo=1, hi=5, source="raw.riskClass", assumed=True,
+            "financial_risk_class", "int",
+            "Class from the probability of default; its scale is not documented, higher is riskier (assumed).",
+            source="raw.riskClass", assumed=True,
         ),
         Column(
             "default_probability", "float", "Probability of default; its horizon is not documented.", unit="0–1", lo=0, hi=1,
@@ -220,7 +221,8 @@ REPORTS = Table(
 
 MEDIA = Table(
     "media",
-    "One row per uploaded document known. Signed addresses are never stored.",
+    "One row per document uploaded with this store, as it was when it went online: the service documents no list of "
+    "them, and no way to ask for one. Signed addresses are never stored.",
     (
         Column("medium_id", "id", "Id of the medium.", source="id", required=True),
         Column("request_id", "id", "Id of the analysis request.", source="request"),

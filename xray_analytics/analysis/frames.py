@@ -39,6 +39,17 @@ _PANDAS: dict[str, Any] = {  # dtypes and not their names, which pandas would pa
     "id": _TEXT, "text": _TEXT, "json": _TEXT, "int": pd.Int64Dtype(), "bool": pd.BooleanDtype(), "float": _FLOAT,
     "money": _FLOAT, "date": _DAY,
 }  # fmt: skip
+_OTHERS: dict[str, Any] = {"bool": nw.Boolean, "list<text>": nw.List, "bytes": nw.Binary}
+_NULLS_PANDAS = _PANDAS | {"instant": pd.DatetimeTZDtype("us", "UTC")}
+_NULLS: dict[str, Any] = {
+    "id": nw.String(), "text": nw.String(), "json": nw.String(), "int": nw.Int64(), "bool": nw.Boolean(),
+    "float": nw.Float64(), "money": nw.Float64(), "date": nw.Datetime("us"), "instant": nw.Datetime("us", "UTC"),
+    "list<text>": nw.List(nw.String()), "bytes": nw.Binary(),
+}  # fmt: skip
+_NULLS_DUCKDB = {
+    "id": "VARCHAR", "text": "VARCHAR", "json": "VARCHAR", "int": "BIGINT", "bool": "BOOLEAN", "float": "DOUBLE",
+    "money": "DOUBLE", "date": "TIMESTAMP", "instant": "TIMESTAMPTZ", "list<text>": "VARCHAR[]", "bytes": "BLOB",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,9 @@ class Versions:
 def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any]:
     """These columns of a frame, lazily: money as float64, days as midnight, everything else as it is.
 
-    Columns that the table does not declare are passed through; all of them must be there.
+    A day with a time of day is that day: of a time with a zone the day it is there (DuckDB: in the connection's zone).
+    Not a number is missing, an infinite one refused. A column of nothing but nulls has the type it should have,
+    whatever it came as. Columns that the table does not declare are passed through; all of them must be there.
 
     Raises
     ------
@@ -60,16 +73,78 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
         It is no frame, or a column is absent or of the wrong type; the message names the column and its table.
     """
     names = list(dict.fromkeys(columns))
-    return _checked(frame, table, names).select(*(_expression(name, table) for name in names))
+    return _selected(*_checked(frame, table, names), table)
 
 
-def _checked(frame: Frame, table: Table, names: Sequence[str]) -> nw.LazyFrame[Any]:
+def _selected(rows: nw.LazyFrame[Any], expressions: Mapping[str, nw.Expr], table: Table) -> nw.LazyFrame[Any]:
+    try:  # what lives in pandas is converted here and now
+        return rows.select(**expressions)
+    except (TypeError, ValueError, OverflowError, NarwhalsError) as error:
+        raise InputError(f"a column of {table.name} cannot be read: {error}") from error
+
+
+def _checked(frame: Frame, table: Table, names: Sequence[str]) -> tuple[nw.LazyFrame[Any], dict[str, nw.Expr]]:
+    """The frame with columns that all fit, and what `scan` makes of each."""
     rows = lazy(frame, table, names)
     declared = [table[name] for name in names if name in table.names]
     found = _types(rows, declared)
-    wrong = [f"{c.name} ({c.kind} expected, {found[c.name]} found)" for c in declared if not _fits(c, found[c.name])]
+    strange = [c for c in declared if found[c.name] == nw.Unknown or not _fits(c, found[c.name])]
+    seen = {c.name: _type_of_values(rows, c.name, found[c.name]) for c in strange}
+    wrong = [f"{c.name} ({c.kind} expected, {seen[c.name]} found)" for c in strange if not _fits(c, seen[c.name])]
     if wrong:
         raise InputError(f"the frame of {table.name} has columns of the wrong type: {', '.join(wrong)}")
+    _refuse_infinite(rows, [c for c in declared if found[c.name] in (nw.Float32, nw.Float64)], table)
+    nothing = [c for c in strange if seen[c.name] is None]
+    if nothing:
+        rows = _with_nulls(rows, nothing)
+        found |= _types(rows, nothing)
+    return rows, {name: _expression(rows, table, name, found.get(name)) for name in names}
+
+
+def _refuse_infinite(rows: nw.LazyFrame[Any], columns: Sequence[Column], table: Table) -> None:
+    """Of a frame that is here already; `collect` looks at what other engines give."""
+    here = rows.implementation.is_pandas() or rows.implementation.is_pyarrow()
+    native: Any = rows.to_native() if here and columns else {}
+    infinite = [c.name for c in columns if here and _is_infinite(native[c.name])]
+    if infinite:
+        raise InputError(
+            f"the frame of {table.name} holds infinite numbers in {', '.join(infinite)}; correct them first"
+        )
+
+
+def _is_infinite(values: Any) -> bool:
+    if isinstance(values, pa.ChunkedArray):
+        return bool(pc.any(pc.is_inf(values)).as_py())
+    return bool(np.isinf(values.to_numpy("float64", na_value=np.nan)).any())
+
+
+def _type_of_values(rows: nw.LazyFrame[Any], name: str, dtype: Any) -> Any:
+    """The type of the values that are no null; None where there is none. Of Python objects 100 rows told it so far."""
+    known = rows.select(name)
+    if dtype in (nw.Float32, nw.Float64):
+        known = known.filter(~nw.col(name).is_nan())
+    known = known.drop_nulls()
+    if rows.implementation.is_pandas():
+        native: Any = known.to_native()
+        return dict(nw.from_native(native).schema)[name] if len(native) else None
+    return dtype if len(known.head(1).collect("pyarrow")) else None
+
+
+def _with_nulls(rows: nw.LazyFrame[Any], columns: Sequence[Column]) -> nw.LazyFrame[Any]:
+    """These columns as nulls of their kind."""
+    native: Any = rows.to_native()
+    if rows.implementation.is_pandas():
+        nothing = [None] * len(native)
+        series = {c.name: pd.Series(nothing, native.index, _NULLS_PANDAS.get(c.kind, "object")) for c in columns}
+        return _lazy(native.assign(**series))
+    if rows.implementation.is_duckdb():
+        nulls = ", ".join(f'CAST(NULL AS {_NULLS_DUCKDB[c.kind]}) AS "{c.name}"' for c in columns)
+        return _lazy(native.project(f"* REPLACE ({nulls})"))
+    return rows.with_columns(nw.lit(None, dtype=_NULLS[c.kind]).alias(c.name) for c in columns)
+
+
+def _lazy(native: Any) -> nw.LazyFrame[Any]:
+    rows: nw.LazyFrame[Any] = nw.from_native(native).lazy()
     return rows
 
 
@@ -80,7 +155,8 @@ def _types(rows: nw.LazyFrame[Any], columns: Sequence[Column]) -> dict[str, Any]
     if _ZONED not in here.values():
         return dict(rows.collect_schema())
     zoned = {c.name: nw.Datetime(time_zone="UTC") for c in columns if here[c.name] == _ZONED}
-    return zoned | dict(rows.select(*(c.name for c in columns if c.name not in zoned)).collect_schema())
+    others = [c.name for c in columns if c.name not in zoned]
+    return zoned | (dict(rows.select(*others).collect_schema()) if others else {})
 
 
 def lazy(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any]:
@@ -102,23 +178,32 @@ def lazy(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
 
 
 def _fits(column: Column, dtype: Any) -> bool:
-    if dtype in (nw.Object, nw.Unknown):  # Python objects, or nothing but nulls
+    if dtype is None or dtype in (nw.Object, nw.Unknown):  # nothing but nulls, or Python objects
         return True
     if column.kind in ("id", "text", "json"):
         return dtype in (nw.String, nw.Categorical)
-    if column.kind == "list<text>":
-        return dtype in (nw.List, nw.String)  # pandas calls nothing but nulls a text
-    if column.kind in ("date", "instant"):
-        zone = getattr(dtype, "time_zone", None)
-        return dtype in (nw.Date, nw.Datetime) and (zone is not None) == (column.kind == "instant")
-    return dtype == nw.Boolean if column.kind == "bool" else bool(dtype.is_numeric())
+    if column.kind == "date":
+        return dtype in (nw.Date, nw.Datetime)
+    if column.kind == "instant":
+        return dtype == nw.Datetime and dtype.time_zone is not None
+    if column.kind in _OTHERS:
+        return bool(dtype == _OTHERS[column.kind])
+    return bool(dtype.is_numeric())
 
 
-def _expression(name: str, table: Table) -> nw.Expr:
+def _expression(rows: nw.LazyFrame[Any], table: Table, name: str, dtype: Any) -> nw.Expr:
     kind = table[name].kind if name in table.names else None
+    if kind in ("int", "float", "money") and dtype in (nw.Float32, nw.Float64) and not rows.implementation.is_pandas():
+        return nw.col(name).cast(nw.Float64).fill_nan(None)  # which pandas takes for missing anyway
     if kind in ("float", "money"):
         return nw.col(name).cast(nw.Float64)
-    return nw.col(name).cast(nw.Datetime("us")) if kind == "date" else nw.col(name)
+    if kind != "date":
+        return nw.col(name)
+    if dtype == nw.Datetime:  # cut before it is cast, which of nanoseconds would lose something
+        there = nw.col(name) if dtype.time_zone is None else nw.col(name).dt.replace_time_zone(None)
+        return there.dt.truncate("1d").cast(nw.Datetime("us"))
+    moment = nw.col(name).cast(nw.Datetime("us"))
+    return moment if dtype == nw.Date else moment.dt.truncate("1d")
 
 
 def collect(rows: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
@@ -133,8 +218,11 @@ def collect(rows: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
         kinds = {name: next((t[name].kind for t in tables if name in t.names), None) for name in eager.columns}
         native = eager.to_native()
         columns = {name: _column(native[name], kind) for name, kind in kinds.items()}
-    except (TypeError, ValueError, NarwhalsError) as error:
+    except (TypeError, ValueError, OverflowError, NarwhalsError) as error:
         raise InputError(f"a column of {names} cannot be read: {error}") from error
+    infinite = [name for name, kind in kinds.items() if kind in ("float", "money") and np.isinf(columns[name]).any()]
+    if infinite:
+        raise InputError(f"{names}: {', '.join(infinite)} is infinite; correct the amounts first")
     return pd.DataFrame(columns, index=pd.RangeIndex(len(eager)))
 
 
@@ -199,9 +287,9 @@ def newest_versions(
     A creation time that is unknown becomes `available_at`, which every row has.
     """
     names = list(dict.fromkeys((*REPORT_COLUMNS, *columns)))
-    known = {name: _expression(name, REPORTS) for name in names}
+    found, known = _checked(reports, REPORTS, names)
     known["created_at"] = nw.coalesce("created_at", "available_at")
-    rows = _checked(reports, REPORTS, names).select(**known)
+    rows = _selected(found, known, REPORTS)
     if product is not None:
         rows = rows.filter(nw.col("product") == product)
     if as_of is not None:

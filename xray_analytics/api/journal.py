@@ -184,6 +184,13 @@ class Journal:
             row = run(query, (kind, key)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def outcomes(self, kind: str) -> list[dict[str, Any]]:
+        """What all POSTs of this kind created, oldest first."""
+        query = "SELECT outcome FROM intents WHERE kind = ? AND outcome IS NOT NULL ORDER BY id"
+        with self._transaction() as run:
+            rows = run(query, (kind,)).fetchall()
+        return [json.loads(text) for (text,) in rows]
+
     def enqueue(self, event: str, request_id: str, report_id: str, received_at: datetime) -> bool:
         """Queue a delivery; False where the report is queued already or was fetched since.
 

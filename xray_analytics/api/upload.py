@@ -16,7 +16,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ PERIODS: Mapping[str, tuple[str, ...]] = {
     "bank_statement": ("month", "quarter", "semester", "year"),
 }
 PDF = "application/pdf"
+_ADDRESSES = ("url", "upload")
 _HEADER = re.compile(r"(content-(type|md5|disposition|encoding)|cache-control|expires|x-amz-[a-z0-9-]+)", re.I)
 
 
@@ -167,7 +168,7 @@ class Upload:
         intent = self._stored(key)
         medium_id = str(intent.payload["medium_id"]) if intent else self._store(request_id, document)
         number = intent.id if intent else self._remember(key, request_id, medium_id)
-        self._put_online(medium_id, document, number)
+        self._put_online(medium_id, request_id, document, number)
         return Medium(medium_id, *facts)
 
     def _stored(self, key: str) -> Intent | None:
@@ -206,7 +207,7 @@ class Upload:
         with Storage(self._settings) as storage:
             return storage.send(target.url, Metered(body, self._progress), method=method, headers=headers)
 
-    def _put_online(self, medium_id: str, document: Document, intent: int | None) -> None:
+    def _put_online(self, medium_id: str, request_id: str, document: Document, intent: int | None) -> None:
         body: dict[str, Any] = {"status": "online"} | ({"meta": dict(document.meta)} if document.meta else {})
         try:
             again = "upload the file again, with a journal only this last step is repeated"
@@ -215,10 +216,35 @@ class Upload:
             if self._journal and intent is not None and error.is_refusal and error.status not in (401, 403, 429):
                 self._journal.settle(intent, None)  # this medium will never be online: the next run starts anew
             raise
-        if (object_of("medium", response.body) or {}).get("status") == "draft":
+        answered = object_of("medium", response.body) or {}
+        if answered.get("status") == "draft":
             raise UploadError(f"medium {medium_id} is still a draft although its file was sent; upload it again")
         if self._journal and intent is not None:
-            self._journal.settle(intent, {"medium_id": medium_id})
+            told = told_of(answered, document, request_id, medium_id)
+            at = datetime.now(UTC).isoformat()
+            self._journal.settle(intent, {"medium_id": medium_id, "medium": told, "answered_at": at})
+
+
+def told_of(answered: Mapping[str, Any], document: Document, request_id: str, medium_id: str) -> dict[str, Any]:
+    """The medium as it is known when it is online, for the journal: what was sent, and what else the answer says.
+
+    Without addresses, which are signed (who has one has the file), and without the name of the file, which may be that
+    of a person.
+
+    >>> document = Document("other", "f.pdf", PDF, b"%PDF-", {})
+    >>> answered = {"id": "m", "status": "pending_extraction", "url": "requests/r/f.pdf?Signature=s", "user": "u"}
+    >>> told = told_of(answered, document, "r", "m")
+    >>> told["status"], told["meta"]["size"], "url" in told, told["user"]
+    ('pending_extraction', 5, False, 'u')
+    """
+    sent = document.declaration(request_id)
+    known = {"status": "online"} | {n: v for n, v in answered.items() if n not in _ADDRESSES and not _is_signed(v)}
+    meta = {"size": sent["meta"]["size"], "type": sent["meta"]["type"], **document.meta}
+    return {**known, **sent, "id": medium_id, "meta": meta}
+
+
+def _is_signed(value: object) -> bool:
+    return bool(re.search(r"://|[?&][\w-]+=|signature", str(value), re.I))
 
 
 def _declared(medium: dict[str, Any], settings: Settings) -> tuple[str, Target]:

@@ -33,6 +33,7 @@ BLUE, SAND, WINE = "#3f78ad", "#d9b382", "#74103a"
 # Light to dark, blue to wine: the order survives every kind of colour blindness, and a grey printer.
 CLASS_COLORS = {1: "#a9d3e6", 2: "#7fa9d2", 3: "#8c7cb8", 4: "#a0487c", 5: "#74103a", None: "#d9dcdf"}
 CLASSES = (*RISK_CLASSES, None)
+_CLASS_COLUMNS = frozenset(("risk_class", "from_class", "bank_risk_class", "financial_risk_class"))
 
 _STYLE = mpl.rc_params_from_file(Path(__file__).with_name("chart.mplstyle"), use_default_template=False)
 _STYLE_LOCK = threading.RLock()  # style is matplotlib's one global: changed under a lock, and put back
@@ -177,13 +178,20 @@ def drawing(frame: pd.DataFrame, maker: str, needed: Sequence[str], ax: Axes | N
     Raises
     ------
     InputError
-        The frame has no rows, or a column of `needed` is missing; `maker` is the function that would give it.
+        The frame has no rows, a class is none of the five, or a column of `needed` is missing; `maker` is the function
+        that would give it.
     """
     missing = [c for c in needed if c not in frame.columns]
     if missing:
         raise InputError(f"cannot draw {title!r}: no column {', '.join(missing)}; pass the result of {maker}")
     if frame.empty:
         raise InputError(f"cannot draw {title!r}: the frame has no rows; check the filters given to {maker}")
+    for name in _CLASS_COLUMNS & set(needed):
+        outside = frame[name][frame[name].notna() & ~frame[name].isin(RISK_CLASSES)]
+        if len(outside):
+            raise InputError(
+                f"cannot draw {title!r}: {name} holds class {outside.iloc[0]}, and there are colours for five"
+            )
     axes = blank_axes() if ax is None else ax
     with _house_style():
         yield axes

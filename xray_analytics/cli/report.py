@@ -80,10 +80,13 @@ def read(
     where: Annotated[str | None, typer.Option(help='A condition, as in SQL: "bank_risk_class >= 4".')] = None,
     columns: Annotated[str | None, typer.Option(help="Columns, separated by commas.")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many rows.")] = None,
-    form: Annotated[str | None, typer.Option("--format", help="table, csv, json or parquet.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write to this file; needed for parquet.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="table, csv, json, parquet or xlsx.")] = None,
+    raw_text: Annotated[bool, typer.Option("--raw-text", help="CSV: texts as they are, for no spreadsheet.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write to this file; needed for parquet and xlsx.")] = None,
 ) -> None:
     """Rows of a table: on a terminal as a table, in a pipe as CSV.
+
+    In CSV an apostrophe stands before a text that a spreadsheet could take for a formula; --raw-text leaves it out.
 
     Example: xray read reports --where "bank_risk_class = 5" --columns report_id,company_id
     """
@@ -92,11 +95,12 @@ def read(
     form = form or (out.suffix.lstrip(".") if out else "table" if sys.stdout.isatty() else "csv")
     snapshot = existing_store(store).snapshot(as_of, clock=clock)
     names = [n.strip() for n in columns.split(",")] if columns else None
-    if form == "parquet":
-        terminal.write_parquet(_limited(snapshot.arrow(table, columns=names, where=where), limit), out)
+    if form == "table":
+        frame = snapshot.read(table, columns=names, where=where, money="decimal")
+        terminal.show(_limited(frame, limit), title=table)
         return
-    frame = snapshot.read(table, columns=names, where=where, money="decimal")
-    terminal.write_rows(_limited(frame, limit), form, out, title=table)
+    rows = _limited(snapshot.arrow(table, columns=names, where=where), limit)
+    terminal.write_rows(rows, form, out, title=table, raw_text=raw_text)
 
 
 @report.command("portfolio")
@@ -172,8 +176,7 @@ def watch(
 
     rows = watched(existing_store(store).snapshot(as_of, clock=clock), show_persons=show_persons)
     if as_json:
-        listed = rows.head(limit or len(rows)).assign(first_seen=lambda t: t["first_seen"].dt.strftime("%Y-%m-%d"))
-        sys.stdout.write(listed.to_json(orient="records") + "\n")
+        terminal.write_rows(rows.head(limit or len(rows)), "json", None, title="watch")
     else:
         terminal.show_watch(rows, limit)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..api.client import XRayClient
     from ..api.notes import Notes
+    from ..store import Store
 
 _OTHERWISE = "--force replaces it, --out names another file"
 request = group("request", "Requests for an analysis, and the notes that go with them.")
@@ -169,6 +170,7 @@ def upload(
             again=again,
             progress=lambda sent, total: bars("upload", sent, total),
         )
+    _keep(open_store(store), store, done.id, file)
     words = "is online" if done.is_new else "was online already; --again uploads it anew"
     _say(asdict(done), as_json, f"Medium {done.id} {words}.")
 
@@ -203,6 +205,21 @@ def pdf(
             typer.echo("It is of a company that was forgotten, and is not kept in the store.", err=True)
             return
         opened.add_document(report_id, data)
+
+
+def _keep(opened: Store, store: Path, medium_id: str, file: Path) -> None:
+    """The row of an uploaded document into the store, if there is one; where it is locked, the next sync writes it."""
+    from ..api.journal import Journal
+    from ..errors import StoreError
+    from ..ingest.media import keep_media
+
+    if not opened.exists:
+        return
+    try:
+        with Journal(journal_path(store)) as journal:
+            keep_media(opened, journal, {medium_id: file.name})
+    except StoreError as error:
+        typer.echo(f"The document is online; the next xray sync notes it in the store ({error})", err=True)
 
 
 @contextmanager

@@ -159,46 +159,28 @@ def show_tables(table: Declared | None) -> None:
     show(frame, title=f"{table.name}: {table.doc}", note=f"Key: {', '.join(table.key)}")
 
 
-def write_rows(frame: pd.DataFrame, form: str, out: Path | None, *, title: str) -> None:
-    """Rows as a table on screen, or as CSV or JSON to a file or to standard output.
+def write_rows(
+    rows: pa.Table | pd.DataFrame, form: str, out: Path | None, *, title: str, raw_text: bool = False
+) -> None:
+    """Rows as CSV or JSON to a file or to standard output, as Parquet or XLSX to a file.
 
     Raises
     ------
     InputError
-        There is no such format, or the file exists already.
+        There is no such format, a file is needed and none is named, or it exists already.
     """
-    if form == "table":
-        show(frame, title=title)
-    elif form == "csv":
-        _emit(frame.to_csv(index=False, lineterminator="\n"), out)
-    elif form == "json":
-        text = frame.to_json(orient="records", date_format="iso", force_ascii=False, default_handler=str)
-        _emit(f"{text}\n", out)
-    else:
-        raise InputError(f"no format {form!r}; there are table, csv, json and parquet")
+    from .. import forms  # which needs more of Arrow than a list on screen
+
+    if form not in forms.FORMS:
+        raise InputError(f"no format {form!r}; there are table, {', '.join(forms.FORMS)}")
+    if out is None and form in ("parquet", "xlsx"):
+        raise InputError(f"{form} needs a file: --out rows.{form}")
+    _emit(forms.encoded(rows, form, title=title, raw_text=raw_text), out)
 
 
-def write_parquet(data: pa.Table, out: Path | None) -> None:
-    """An Arrow table to a new Parquet file.
-
-    Raises
-    ------
-    InputError
-        No file is named, or it exists already.
-    """
+def _emit(content: bytes, out: Path | None) -> None:
     if out is None:
-        raise InputError("parquet needs a file: --out rows.parquet")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    buffer = pa.BufferOutputStream()
-    pq.write_table(data, buffer, compression="zstd")
-    _emit(buffer.getvalue().to_pybytes(), out)
-
-
-def _emit(content: str | bytes, out: Path | None) -> None:
-    if out is None:
-        text = str(content)
+        text = content.decode()
         sys.stdout.write(visible(text, keep="\n") if sys.stdout.isatty() else text)
         return
     files.save(content, out, instead="name another file")

@@ -51,6 +51,7 @@ def wait(
     from ..api.client import XRayClient
     from ..api.journal import Journal
     from ..api.waiting import wait_for_reports
+    from ..ingest.media import keep_media
     from ..ingest.sync import sync
 
     settings, longest = service_settings(), span(timeout, "--timeout")
@@ -70,6 +71,7 @@ def wait(
                 typer.echo(_sentence(waited))
             if keep and waited.report is not None:
                 sync(client, opened, products=[waited.product], request_ids=[waited.request_id])
+                keep_media(opened, journal)
     if as_json:
         print_json([_plain(waited) for waited in ended])
     elif not ended:

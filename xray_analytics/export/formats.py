@@ -23,9 +23,9 @@ import pyarrow.parquet
 import xlsxwriter
 
 from ..errors import InputError
+from ..forms import FORMULA, XLSX_LONGEST_TEXT, XLSX_MOST_COLUMNS, XLSX_MOST_ROWS, write_cell
 from ..schema import ARROW, Column
 
-_FORMULA_STARTS = "=+-@\t\r\n＝＋－＠'"
 _STATA_LONGEST_NAME = 32
 _STATA_LONGEST_LABEL = 80
 _STATA_LONGEST_TEXT = 2045  # bytes of a fixed-width text; longer ones are strL
@@ -33,9 +33,6 @@ _STATA_RESERVED = frozenset({
     "_all", "_b", "_coef", "_cons", "_n", "_N", "_pi", "_pred", "_rc", "_se", "_skip", "aggregate", "byte", "double",
     "export", "eclass", "float", "for", "if", "in", "int", "long", "numeric", "rclass", "strL", "using", "with",
 })  # fmt: skip
-_XLSX_MOST_ROWS = 1_048_575
-_XLSX_MOST_COLUMNS = 16_384
-_XLSX_LONGEST_TEXT = 32_767
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,7 @@ def inert(text: str) -> str:
     >>> inert("=1+1"), inert(" @x"), inert("'a"), inert("SARL A-B")
     ("'=1+1", "' @x", "''a", 'SARL A-B')
     """
-    start = text.lstrip(" ")[:1]
-    return f"'{text}" if start and start in _FORMULA_STARTS else text
+    return f"'{text}" if re.match(FORMULA, text) else text
 
 
 def to_parquet(content: Content) -> bytes:
@@ -124,9 +120,9 @@ def to_stata(content: Content) -> bytes:
 
 
 def to_xlsx(content: Content) -> bytes:
-    """A workbook of the data and its dictionary; text is text and never a formula, numbers are numbers of 15 digits."""
+    """A workbook of the data and its dictionary; text is text and never a formula, numbers are numbers."""
     n_rows, n_columns = content.frame.shape
-    if n_rows > _XLSX_MOST_ROWS or n_columns > _XLSX_MOST_COLUMNS:
+    if n_rows > XLSX_MOST_ROWS or n_columns > XLSX_MOST_COLUMNS:
         raise InputError(f"a sheet of Excel cannot hold {n_rows:,} rows of {n_columns:,} columns; leave xlsx out")
     sink = io.BytesIO()
     book = xlsxwriter.Workbook(sink, {"in_memory": True})
@@ -136,7 +132,9 @@ def to_xlsx(content: Content) -> bytes:
     for at, column in enumerate(content.columns):
         page.write_string(0, at, column.name)
         for row, value in enumerate(content.frame[column.name].tolist(), start=1):
-            _write_cell(page, row, at, value, day)
+            if not pd.isna(value):
+                cell = value[:XLSX_LONGEST_TEXT] if isinstance(value, str) else value
+                write_cell(page, row, at, cell, day)
     page.freeze_panes(1, 0)
     described = book.add_worksheet("dictionary")
     for row, line in enumerate([("column", "kind", "unit", "meaning"), *map(_described, content.columns)]):
@@ -144,19 +142,6 @@ def to_xlsx(content: Content) -> bytes:
             described.write_string(row, at, text)
     book.close()
     return sink.getvalue()
-
-
-def _write_cell(page: Any, row: int, at: int, value: Any, day: Any) -> None:
-    if pd.isna(value):
-        return
-    if isinstance(value, str):
-        page.write_string(row, at, value[:_XLSX_LONGEST_TEXT])
-    elif isinstance(value, bool):
-        page.write_boolean(row, at, value)
-    elif isinstance(value, pd.Timestamp):
-        page.write_datetime(row, at, value.to_pydatetime(), day)
-    else:
-        page.write_number(row, at, value)
 
 
 def _described(column: Column) -> tuple[str, str, str, str]:

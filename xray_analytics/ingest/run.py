@@ -187,6 +187,11 @@ class Intake:
         if arriving.refusal is not None:
             raise arriving.refusal
 
+    def add(self, table: str, rows: pa.Table) -> None:
+        """Rows that come from no payload, into the batch that is committed next."""
+        self._writer.append(table, rows)
+        self._batch_rows += rows.num_rows
+
     def finish(self, cursor: Mapping[str, Any] | None = None) -> IntakeResult:
         """Commit what is left, with the new cursor if there is one; a run that found nothing new writes nothing."""
         while self._waiting:

@@ -22,6 +22,7 @@ from ..errors import ApiError, InputError, NotFoundError, PermissionDenied
 from ..store import Store
 from ..tidy.batch import Received
 from .deliveries import fetch_due, received
+from .media import take_media
 from .run import Intake, IntakeResult, taking
 
 _Pair = tuple[str, str]  # a request's id, and a source
@@ -67,7 +68,8 @@ def sync(  # noqa: PLR0913
         List settled requests too; fetch known reports again; list settled requests too and fetch quarantined reports
         again.
     journal
-        Fetch the reports of its webhook deliveries as well, also those of settled requests.
+        Fetch the reports of its webhook deliveries as well, also those of settled requests, and keep the rows of the
+        documents that were uploaded.
     processes
         How many tidy what arrives, as in `import_files`.
     progress
@@ -110,6 +112,8 @@ def sync(  # noqa: PLR0913
         pairs = [(r.id, source) for r in requests for source in sources if every or not listing.is_settled(r, source)]
         intake.progress = listing.progress(intake.progress)
         intake.take(_reports(client, intake, listing, pairs, recheck=recheck), stage="reports")
+        if journal:
+            take_media(intake, journal)
         is_whole = request_ids is None and since is None
         result = intake.finish(listing.cursor(requests, sources) if is_whole else None)
     if journal is not None:

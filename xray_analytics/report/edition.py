@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..analysis.days import months_later
+
 MONTHS_BACK = 3
 
 
@@ -28,5 +30,5 @@ class Edition:
 
     def __post_init__(self) -> None:
         if not self.since:
-            day = pd.Timestamp(self.as_of) - pd.DateOffset(months=MONTHS_BACK)
+            day = months_later(pd.Timestamp(self.as_of), -MONTHS_BACK)
             object.__setattr__(self, "since", f"{day:%Y-%m-%d}")

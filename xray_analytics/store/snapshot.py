@@ -128,18 +128,23 @@ class Snapshot:
         found = self._fetch(query, tables.REPORTS, where="newest_first = 1", order=order)
         return tables.REPORTS.to_pandas(found, money=money)
 
-    def scan(self, table: str, *, engine: Literal["duckdb", "spark"] = "duckdb") -> Any:
-        """The visible rows as a lazy frame of that engine, in no particular order; money is DOUBLE, in major units.
+    def scan(
+        self, table: str, *, engine: Literal["duckdb", "spark"] = "duckdb", money: Literal["float", "decimal"] = "float"
+    ) -> Any:
+        """The visible rows as a lazy frame of that engine, in no particular order.
 
+        Money is DOUBLE in major units, or with ``money="decimal"`` the exact DECIMAL(18,4), which analyses take too.
         Frames of one store can be joined with each other. Parts are checked now, not when the frame is computed.
 
         Raises
         ------
         InputError
-            There is no such table or engine, or the engine is not installed.
+            There is no such table, engine or form of money, or the engine is not installed.
         """
         wanted = tables.table(table)
-        cast = {"money": "CAST({0} AS DOUBLE) AS {0}"}
+        if money not in ("float", "decimal"):
+            raise InputError(f"no money {money!r} in a lazy frame; there are float and decimal")
+        cast = {"money": "CAST({0} AS DOUBLE) AS {0}"} if money == "float" else {}
         names = ", ".join(cast.get(c.kind, "{0}").format(c.name) for c in wanted.columns)
         if engine == "duckdb":
             with engines.asking(table):

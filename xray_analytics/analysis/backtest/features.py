@@ -13,6 +13,7 @@ from ...schema import Column
 from ...tables import BANK_FLAG_CRITERIA, COMPANIES, FINANCIAL_RATIOS, MONTHLY_SUMMARIES, REPORTS
 from .. import frames, holding
 from ..cashflow import METRICS, company_metrics, monthly_flows
+from ..days import months_later
 from ..frames import Frame
 from . import point_in_time
 from .point_in_time import Clock
@@ -221,7 +222,7 @@ def _cash(monthly: pd.DataFrame | None, dated: Dated) -> Block:
             continue
         flows = monthly_flows(monthly.iloc[np.sort(np.concatenate(chosen))], point_in_time.zoned(mine, REPORTS))
         metrics = company_metrics(flows, as_of=day.date())
-        last_day = metrics["last_month"] + pd.offsets.MonthEnd(1)
+        last_day = months_later(metrics["last_month"], 1) - pd.Timedelta(days=1)
         metrics["age_days"] = (day - last_day).dt.days.astype("Int64")
         parts.append(_of_rows(part, metrics))
     age = Column("age_days", "int", "As-of date less the end of the last complete month.", unit="days")

@@ -36,7 +36,7 @@ OBSERVATIONS = Table(
         Column("data_age_days", "int", "As-of date less the last day covered; null where none is named.", unit="days"),
         REPORTS["is_backfilled"],
         Column("is_rated", "bool", "Whether the report gives a risk class."),
-        Column("risk_class", "int", "1 very good … 5 very bad; null is unrated.", lo=1, hi=5),
+        Column("risk_class", "int", "1 very good … 5 very bad; null is unrated.", lo=1),
         Column("score", "float", "Of a bank report; scale and direction are not documented.", source="raw.score"),
         REPORTS["data_sanity_pct"],
         REPORTS["default_probability"],

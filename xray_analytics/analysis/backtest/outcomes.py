@@ -13,6 +13,7 @@ import pandas as pd
 from ...errors import InputError
 from ...tables import OUTCOMES
 from .. import frames
+from ..days import months_later
 from ..frames import AsOf, Frame
 from ..holding import holding, recorded_later
 from .point_in_time import Clock, columns
@@ -53,25 +54,6 @@ def _watched(rows: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
     return rows[["company_id", *_DATED, "exit_reason", "watched_until"]].reset_index(drop=True)
 
 
-def horizon_ends(as_of: pd.Series[pd.Timestamp], months: int) -> pd.Series[pd.Timestamp]:
-    """The last day of each horizon; after a month end it is a month end, so that horizons leave no day out.
-
-    >>> horizon_ends(pd.Series(pd.to_datetime(["2024-06-30", "2024-06-15"])), 3).astype(str).tolist()
-    ['2024-09-30', '2024-09-15']
-    >>> horizon_ends(pd.Series(pd.to_datetime(["2023-02-28"])), 12).astype(str).tolist()
-    ['2024-02-29']
-    """
-    days = as_of.drop_duplicates()
-    ends = {day: _horizon_end(day, months) for day in days}
-    return as_of.map(ends).astype("datetime64[us]")
-
-
-def _horizon_end(day: pd.Timestamp, months: int) -> pd.Timestamp:
-    if day.is_month_end:
-        return day + pd.offsets.MonthEnd(months)
-    return day + pd.DateOffset(months=months)
-
-
 def follow_up(
     rows: pd.DataFrame,
     outcomes: pd.DataFrame,
@@ -92,7 +74,7 @@ def follow_up(
     cured, as_of = spells["default_end_date"], spells["as_of_date"]
     began = spells["default_date"] <= as_of
     over = cured.notna() & (cured <= as_of)
-    free = cured + pd.DateOffset(months=probation_months)
+    free = months_later(cured, probation_months)
     found["in_default"] = _any(began & ~over, spells, rows)
     found["in_probation"] = _any(began & over & (free > as_of), spells, rows) & ~found["in_default"]
     inside = (spells["default_date"] > as_of) & (spells["default_date"] <= spells["horizon_end_date"])

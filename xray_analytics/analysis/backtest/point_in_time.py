@@ -19,6 +19,7 @@ from ...schema import Table
 from ...tables import COMPANIES, EXPOSURES, REPORT_TABLES, REPORTS, table
 from .. import frames, holding
 from ..frames import AsOf, Frame
+from ..guards import is_number
 
 Clock = Literal["available", "fetched"]
 CLOCKS = {"available": "available_at", "fetched": "fetched_at"}
@@ -124,7 +125,7 @@ def known_at(reports: pd.DataFrame, clock: Clock, availability_lag_hours: float)
     """When each row of reports was known on that clock, with the lag (UTC, without zone)."""
     if clock not in CLOCKS:
         raise InputError(f"no clock {clock!r}; there are {' and '.join(CLOCKS)}")
-    if not availability_lag_hours >= 0:
+    if not is_number(availability_lag_hours, 0):
         raise InputError(f"availability_lag_hours is {availability_lag_hours}; give zero or more")
     if CLOCKS[clock] not in reports:
         raise InputError(f"the frame of reports lacks {CLOCKS[clock]}; read this column first")

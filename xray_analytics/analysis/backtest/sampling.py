@@ -18,9 +18,10 @@ import pandas as pd
 from ...errors import InputError
 from ...tables import REPORTS
 from .. import frames
+from ..days import months_later
 from ..frames import AsOf, Frame
+from ..guards import is_number, is_whole
 from . import point_in_time
-from .outcomes import horizon_ends
 from .point_in_time import Clock
 
 Sampling = Literal["non_overlapping", "report", "overlapping"]
@@ -53,7 +54,7 @@ class BacktestTerms:
         least = {"horizon_months": 1, "max_data_age_days": 0, "probation_months": 0, "reporting_lag_days": 0}
         for name, bound in least.items():
             value = getattr(self, name)
-            if value < bound or value != int(value):
+            if not is_whole(value, bound):
                 raise InputError(f"{name} is {value}; give a whole number from {bound} on")
         if self.sampling not in SAMPLINGS:
             raise InputError(f"sampling is {self.sampling!r}; give {', '.join(SAMPLINGS)}")
@@ -106,7 +107,7 @@ def as_of_days(as_of_dates: Iterable[AsOf]) -> tuple[pd.Timestamp, ...]:
 def _spaced(terms: BacktestTerms) -> list[pd.Timestamp]:
     """The last mature date and, from it both ways, each date whose horizon does not overlap with one kept already."""
     dates, months = terms.as_of_dates, terms.horizon_months
-    ends = dict(zip(dates, horizon_ends(pd.Series(dates), months), strict=True))
+    ends = dict(zip(dates, months_later(pd.Series(dates), months), strict=True))
     lag = pd.Timedelta(days=terms.reporting_lag_days)
     mature = [day for day in dates if ends[day] + lag <= terms.outcomes_known_until]
     kept = [mature[-1] if mature else dates[0]]
@@ -142,7 +143,7 @@ def sampled(versions: pd.DataFrame, ends: pd.DataFrame, terms: BacktestTerms) ->
         companies = pd.Index(ends["company_id"].unique())
         rows = pd.concat([_on(day, versions, companies) for day in kept])
     rows = rows.sort_values(["as_of_date", "company_id"], ignore_index=True)
-    return rows.assign(horizon_end_date=horizon_ends(rows["as_of_date"], terms.horizon_months))
+    return rows.assign(horizon_end_date=months_later(rows["as_of_date"], terms.horizon_months))
 
 
 def _on(day: pd.Timestamp, versions: pd.DataFrame, companies: pd.Index[str]) -> pd.DataFrame:
@@ -171,7 +172,7 @@ def split_by_company(company_ids: pd.Series[str], *, key: str, test_share: float
     >>> split_by_company(pd.Series(["732829320", "356000000", "732829320"]), key="b", test_share=0.5).tolist()
     ['train', 'test', 'train']
     """
-    if not 0 <= test_share <= 1:
+    if not is_number(test_share, 0, 1):
         raise InputError(f"test_share is {test_share}; give a share between 0 and 1")
     sides = {company: _side(company, key, test_share) for company in company_ids.dropna().unique()}
     return company_ids.map(sides).astype("string")

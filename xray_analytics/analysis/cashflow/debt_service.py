@@ -14,6 +14,7 @@ from .. import frames
 from ..days import days as day_numbers
 from ..days import month_numbers
 from ..frames import Frame
+from ..guards import is_whole
 from .metrics import flow_months, operating_or_all
 from .recurring import PERIODS, STREAMS
 
@@ -86,7 +87,7 @@ def debt_service(
     >>> debt_service(flows, recurring)[["cash_before_debt", "debt_payments", "cover_ratio"]].iloc[0].tolist()
     [50.0, 20.0, 2.5]
     """
-    if window_months < 1:
+    if not is_whole(window_months, 1):
         raise InputError(f"window_months is {window_months}; give at least one month")
     table = flow_months(flows, ("company_id", "month", "is_complete", "total_credit", "total_debit"))
     known = table["is_complete"] & table["total_credit"].notna() & table["total_debit"].notna()

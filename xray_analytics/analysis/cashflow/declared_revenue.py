@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...tables import REQUEST_NOTES
 from .. import frames
 from ..frames import Frame
+from ..guards import is_number
 from .metrics import flow_months, operating_or_all
 
 VAT_RATES = (0.0, 0.20)  # no VAT in the receipts, or the French standard rate in all of them
@@ -69,7 +70,7 @@ def declared_vs_banked(
     [[90000.0, 108000.0, True]]
     """
     rates = tuple(float(rate) for rate in vat_rates)
-    if len(rates) != 2 or not 0 <= rates[0] <= rates[1]:
+    if len(rates) != 2 or not all(is_number(rate, 0) for rate in rates) or rates[0] > rates[1]:
         raise InputError(f"vat_rates are {vat_rates!r}; give the lowest and the highest, such as (0, 0.20)")
     seen = frames.newest_reports(reports, ["request_id"])
     declared, n_lost = _declared(seen, notes)

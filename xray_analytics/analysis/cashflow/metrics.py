@@ -13,8 +13,9 @@ from ...schema import Column, Table
 from ...tables import COMPANY_KEY
 from .. import frames
 from ..days import days as day_numbers
-from ..days import month_numbers
+from ..days import month_numbers, months_later
 from ..frames import AsOf, Frame
+from ..guards import is_whole
 from .balances import DAILY
 from .monthly import FLOWS
 
@@ -108,7 +109,7 @@ def company_metrics(flows: Frame, *, as_of: AsOf, daily: Frame | None = None, wi
     >>> found[["trend_pct_per_month", "volatility_ratio", "runway_months"]].round(4).values.tolist()
     [[-10.5263, 0.0, 3.0]]
     """
-    if window_months < 1:
+    if not is_whole(window_months, 1):
         raise InputError(f"window_months is {window_months}; give at least one month")
     table, months = _months(flows, as_of)
     company = months["company_id"]
@@ -170,7 +171,7 @@ def _months(flows: Frame, as_of: AsOf) -> tuple[pd.DataFrame, pd.DataFrame]:
         "average_daily_balance", "n_negative_days", "n_days_covered", "is_complete", "report_id",
     )  # fmt: skip
     table = flow_months(flows, columns)
-    ended = table["month"] + pd.offsets.MonthEnd(1) <= frames.day(as_of)
+    ended = months_later(table["month"], 1) <= frames.day(as_of) + pd.Timedelta(days=1)
     known = table["is_complete"] & ended & table["total_credit"].notna() & table["total_debit"].notna()
     months = table[known].sort_values(["company_id", "month"], ignore_index=True)
     return table, operating_or_all(months.assign(number=month_numbers(day_numbers(months["month"]))))

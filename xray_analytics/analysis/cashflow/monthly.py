@@ -17,7 +17,7 @@ from ...schema import Column, Table
 from ...tables import COMPANY_KEY, MONTHLY_SUMMARIES, REPORT_ID, STATEMENT_SUMMARIES, TRANSACTIONS
 from .. import frames
 from ..days import days as day_numbers
-from ..days import month_numbers
+from ..days import month_numbers, months_later
 from ..frames import Frame
 from .balances import daily_balances
 from .deduplication import CoveredDays, company_entries, covered_days
@@ -283,7 +283,7 @@ def _negative_day_share(months: pd.DataFrame) -> pd.Series[float]:
 def _matched_change(months: pd.DataFrame) -> pd.DataFrame:
     """By month: the change of credits on the month before, over the companies present in both, and their number."""
     now = months[["company_id", "month", "total_credit"]]
-    before = now.assign(month=now["month"] + pd.DateOffset(months=1))
+    before = now.assign(month=months_later(now["month"], 1))
     both = now.merge(before, on=["company_id", "month"], suffixes=("", "_before")).groupby("month")
     sums = both[["total_credit", "total_credit_before"]].sum()
     change = sums["total_credit"] / sums["total_credit_before"].replace(0, np.nan) - 1

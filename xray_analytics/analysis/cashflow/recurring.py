@@ -78,9 +78,9 @@ def recurring(
     -------
     DataFrame
         The columns of `STREAMS`, sorted by company, side, counterparty and stem. `next_due_date`: the last payment
-        plus the period, for months on the median day of the month (the last day of a shorter month); it may be in the
-        past. `is_active` compares it with the company's last covered day. ``attrs["base"]``: companies with entries,
-        and entries left out.
+        plus the period, for months on the median day of the month (a month end is the 31st, and that the last day of
+        any month); it may be in the past. `is_active` compares it with the company's last covered day.
+        ``attrs["base"]``: companies with entries, and entries left out.
 
     Raises
     ------
@@ -148,7 +148,9 @@ def _payments(entries: pd.DataFrame) -> pd.DataFrame:
     families = first.drop_duplicates(_STREAM)[[*_STREAM, "category"]]
     days = known.groupby([*_STREAM, "day"])["size"].sum().reset_index().merge(families, on=_STREAM, how="left")
     dates = days["day"].to_numpy("int64").astype("datetime64[D]")
-    of_month = (dates - dates.astype("datetime64[M]")).astype("int64") + 1
+    month = dates.astype("datetime64[M]")
+    is_month_end = (dates + 1).astype("datetime64[M]") > month
+    of_month = np.where(is_month_end, 31, (dates - month).astype("int64") + 1)
     return days.assign(day=days["day"].astype("int64"), of_month=of_month)
 
 

@@ -8,7 +8,9 @@ from ...errors import InputError
 from ...schema import Column, Table
 from ...tables import OUTCOMES
 from .. import frames, holding
+from ..days import months_later
 from ..frames import AsOf, Frame
+from ..guards import is_whole
 from .rules import WATCH
 
 PRECISION = Table(
@@ -80,11 +82,11 @@ def precision(
     >>> found[["n_alarms", "n_hits", "n_false_alarms", "lead_days_median", "n_in_default"]].iloc[0].tolist()
     [2.0, 1.0, 1.0, 91.0, 1.0]
     """
-    if horizon_months < 1 or min_n < 1:
+    if not is_whole(horizon_months, 1) or not is_whole(min_n, 1):
         raise InputError(f"horizon_months is {horizon_months} and min_n {min_n}; both are at least 1")
     table = frames.collect(frames.scan(watch, WATCH, ("company_id", "rule", "first_seen")), WATCH)
     alarms = table.dropna().drop_duplicates().reset_index(drop=True).rename_axis("alarm").reset_index()
-    alarms["until"] = alarms["first_seen"] + pd.DateOffset(months=horizon_months)
+    alarms["until"] = months_later(alarms["first_seen"], horizon_months)
     spells = holding.read(outcomes, OUTCOMES, _OUTCOME)
     judged = _judged(alarms, spells, frames.day(known_until))
     mature = judged[judged["state"].isin(["hit", "false"])]

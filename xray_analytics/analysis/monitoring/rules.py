@@ -20,6 +20,7 @@ from ..cashflow.incidents import INCIDENTS
 from ..cashflow.metrics import flow_months, operating_or_all
 from ..cashflow.recurring import STREAMS
 from ..frames import AsOf, Frame
+from ..guards import is_number
 
 Rule: TypeAlias = Mapping[str, Any]
 
@@ -116,6 +117,9 @@ def _with_history(reports: pd.DataFrame) -> pd.DataFrame:
 
 def applied(name: str, settings: Rule, book: Book) -> pd.DataFrame:
     """The rows of one rule, as the columns of `WATCH`."""
+    for setting, value in settings.items():
+        if isinstance(value, float) and not is_number(value):
+            raise InputError(f"the rule {name} has {setting} {value}; give a number")
     try:
         rows = RULES[name](book, settings)
         rows["severity"] = rows.get("severity", settings["severity"])

@@ -18,6 +18,7 @@ from ...errors import InputError
 from ...tables import SEVERITIES
 from .. import frames
 from ..frames import AsOf, Frame
+from ..guards import is_whole
 from .rules import RULES, WATCH, Rule, applicable, applied, book_of, unjudged
 
 
@@ -137,7 +138,7 @@ def companies_to_review(watch: Frame, *, n: int = 10) -> pd.DataFrame:
     >>> companies_to_review(watch).values.tolist()
     [['y', 2, 'medium', 'Two. Three.'], ['x', 1, 'medium', 'One.']]
     """
-    if n < 1:
+    if not is_whole(n, 1):
         raise InputError(f"n is {n}; ask for at least one company")
     table = frames.collect(frames.scan(watch, WATCH, ("company_id", "severity", "evidence")), WATCH)
     unknown = sorted(set(table["severity"].dropna()) - set(SEVERITIES))

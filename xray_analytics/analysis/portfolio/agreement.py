@@ -13,6 +13,7 @@ from ...errors import InputError
 from ...tables import RISK_CLASSES
 from .. import frames
 from ..frames import CLASS_COLUMNS, AsOf, Frame
+from ..guards import Classes, is_number, on_scale, scale
 from .counting import Level, at_level, newest
 
 FEWEST_FOR_INTERVALS = 20
@@ -36,13 +37,14 @@ class ClassAgreement:
     kappa_high: float | None
 
 
-def class_agreement(
+def class_agreement(  # noqa: PLR0913 - how close in time, what counts as one, and the scale
     reports: Frame,
     *,
     max_gap_days: int = _SIX_MONTHS,
     as_of: AsOf | None = None,
     level: Level = "company",
     companies: Frame | None = None,
+    classes: Classes = RISK_CLASSES,
 ) -> ClassAgreement:
     """Bank class against financial class of the companies that have both, from reports close in time.
 
@@ -59,11 +61,13 @@ def class_agreement(
         Versions available later are not seen; by default everything is.
     level, companies
         ``"group"``: connected companies count once, as their worst member; needs the table `companies`.
+    classes
+        The scale of both, from the best class, 1, to the worst.
 
     Returns
     -------
     ClassAgreement
-        ``counts``: `bank_risk_class`, `financial_risk_class`, `n_companies`, all 25 rows, with the base: companies
+        ``counts``: `bank_risk_class`, `financial_risk_class`, `n_companies`, all pairs, with the base: companies
         used; without a report of the other product, unrated in either, or reports too far apart are excluded and
         counted. ``apart``: companies two or more classes apart: `company_id`, the two classes, `steps` (above 0: the
         bank statements look worse), `gap_days`, furthest apart first, then by company. Quadratic-weighted ``kappa``,
@@ -72,7 +76,7 @@ def class_agreement(
     Raises
     ------
     InputError
-        A column is absent or of the wrong type, or `max_gap_days` is below 0.
+        A column is absent or of the wrong type, a class outside the scale, or `max_gap_days` is below 0.
 
     Examples
     --------
@@ -86,8 +90,9 @@ def class_agreement(
     >>> agreement.n_companies, agreement.apart["steps"].tolist()
     (2, [2])
     """
-    if max_gap_days < 0:
+    if not is_number(max_gap_days, 0):
         raise InputError(f"max_gap_days is {max_gap_days}; give 0 days or more")
+    classes = scale(classes)
     seen = frames.newest_reports(reports, _CLASSES, as_of=as_of)
     sides = [
         newest(reports, [column], product=product, as_of=as_of, level=level, companies=companies)[0]
@@ -96,9 +101,11 @@ def class_agreement(
     pairs, excluded = _pairs(
         [side[["company_id", "created_at", c]] for side, c in zip(sides, _CLASSES, strict=True)], max_gap_days
     )
-    table = np.zeros((len(RISK_CLASSES), len(RISK_CLASSES)), np.int64)
+    for name in _CLASSES:
+        on_scale(pairs[name], classes)
+    table = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(table, tuple(pairs[column].to_numpy("int64") - 1 for column in _CLASSES), 1)
-    grid = pd.MultiIndex.from_product([RISK_CLASSES, RISK_CLASSES], names=_CLASSES).to_frame(index=False)
+    grid = pd.MultiIndex.from_product([classes, classes], names=_CLASSES).to_frame(index=False)
     counts = grid.astype("Int64").assign(n_companies=table.ravel())
     counts.attrs["base"] = frames.base(
         len(pairs), seen[seen["product"].isin(list(CLASS_COLUMNS))], excluded=excluded, as_of=as_of,
@@ -146,8 +153,15 @@ def weighted_kappa(
     0.4
     """
     table = np.asarray(counts, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] != table.shape[1] or len(table) < 2 or not (table >= 0).all():
+    if (
+        table.ndim != 2
+        or table.shape[0] != table.shape[1]
+        or len(table) < 2
+        or not (np.isfinite(table) & (table >= 0)).all()
+    ):
         raise InputError("kappa needs a square table of counts, at least 2 by 2, none of them negative")
+    if not is_number(power, 0) or not is_number(confidence, 0, 1) or confidence in (0, 1):
+        raise InputError(f"power is {power} and confidence {confidence}; give a power from 0 on and a share below 1")
     n, k = table.sum(), len(table)
     if n == 0:
         return None, None, None

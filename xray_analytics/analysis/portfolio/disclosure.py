@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...errors import InputError
+from ..guards import are_counts, is_whole
 
 _CELLS = (("risk_class",), ("low", "high"))
 _FIGURES = ("share_ratio", "drawn")
@@ -48,11 +49,13 @@ def suppressed(distribution: pd.DataFrame, *, min_n: int) -> pd.DataFrame:
     >>> suppressed(shown, min_n=3)["n_companies"].tolist()
     [<NA>, 20, 10, <NA>]
     """
-    if min_n < 2:
+    if not is_whole(min_n, 2):
         raise InputError(f"min_n is {min_n}; every count of 1 or more may be shown, so suppress below 2 or more")
     cells = next((list(names) for names in _CELLS if set(names) <= set(distribution.columns)), None)
     if cells is None or "n_companies" not in distribution:
         raise InputError("nothing to suppress: give the result of class_distribution or value_distribution")
+    if not are_counts(distribution["n_companies"].dropna().to_numpy("float64")):
+        raise InputError("n_companies holds what are no counts; give the result of class_distribution")
     by = list(distribution.columns[: distribution.columns.get_loc(cells[0])])
     hidden = _hidden_rows(distribution, by, cells, min_n)
     result = distribution.astype({"n_companies": "Int64"})

@@ -19,6 +19,7 @@ from ...errors import InputError
 from ...tables import REPORTS, RISK_CLASSES
 from .. import frames
 from ..frames import CLASS_COLUMNS, AsOf, Frame, class_column
+from ..guards import Classes, on_scale, scale
 from .agreement import class_agreement
 from .concentration import concentration
 from .counting import By, Level, Weight, at_level, columns_of, drawn_by_company, group_reports, newest, with_companies
@@ -38,9 +39,6 @@ DEFAULT_EDGES = {
 }
 _OVER_TIME = ("period", "measure", "risk_class", "n_companies", "share_ratio")
 _UNRATED = 0  # the cell of companies without a class
-_CLASSES = pd.DataFrame(
-    {"cell": [*RISK_CLASSES, _UNRATED], "risk_class": pd.array([*RISK_CLASSES, None], dtype="Int64")}
-)
 
 
 def class_distribution(  # noqa: PLR0913 - what is counted, by what, and with what weight
@@ -52,6 +50,7 @@ def class_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
     exposures: Frame | None = None,
     level: Level = "company",
     companies: Frame | None = None,
+    classes: Classes = RISK_CLASSES,
 ) -> pd.DataFrame:
     """Companies by risk class, from the newest report of each.
 
@@ -72,6 +71,8 @@ def class_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
         ``"company"``, or ``"group"``: connected companies (`group_id`) count once, as their worst member.
     companies
         The table `companies`, needed for its columns in `by` and for the groups.
+    classes
+        The scale, from the best class, 1, to the worst.
 
     Returns
     -------
@@ -86,8 +87,8 @@ def class_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
     Raises
     ------
     InputError
-        A column is absent or of the wrong type, another product, no exposures, or exposures in more than one
-        currency.
+        A column is absent or of the wrong type, another product, a class outside the scale, no exposures, or exposures
+        in more than one currency.
 
     Examples
     --------
@@ -98,11 +99,11 @@ def class_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
     >>> class_distribution(reports, product="bank").to_dict("list")["n_companies"]
     [0, 0, 1, 0, 0, 1]
     """
-    groups, column = columns_of(by), class_column(product)
+    groups, column, classes = columns_of(by), class_column(product), scale(classes)
     drawn = drawn_by_company(weight, exposures)
     found, seen = newest(reports, [column], product=product, by=groups, level=level, companies=companies, drawn=drawn)
-    found, excluded = _with_weight(found.assign(cell=found[column].fillna(_UNRATED).astype("int64")))
-    result = _tabulate(found, _CLASSES, groups)
+    found, excluded = _with_weight(found.assign(cell=_cells(found[column], classes)))
+    result = _tabulate(found, _grid(classes), groups)
     filters = {"product": product, "by": groups, "weight": weight, **at_level(level)}
     result.attrs["base"] = frames.base(len(found), seen, excluded=excluded, filters=filters)
     return result
@@ -128,7 +129,8 @@ def value_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
         ``"bank_score"`` (scale and direction not documented), ``"default_probability"`` (0–1, horizon not
         documented; higher is riskier) or ``"data_sanity_pct"`` (0–100; below 70 a report has no rating).
     edges
-        At least two increasing numbers. A bin holds its lower edge and not its upper one; the last holds both.
+        At least two increasing numbers, of which the first and the last may be infinite. A bin holds its lower edge
+        and not its upper one; the last holds both.
         By default ten equal bins for data sanity, bins that widen upwards for the probability, and ten equal
         bins from the smallest to the largest score.
     by
@@ -181,13 +183,14 @@ def value_distribution(  # noqa: PLR0913 - what is counted, by what, and with wh
     return result
 
 
-def class_over_time(
+def class_over_time(  # noqa: PLR0913 - what is counted, by what, on what scale
     reports: Frame,
     *,
     product: str,
     freq: Literal["month", "quarter"] = "month",
     by: By = None,
     companies: Frame | None = None,
+    classes: Classes = RISK_CLASSES,
 ) -> pd.DataFrame:
     """Companies by risk class at each period end, and those analysed for the first time, apart.
 
@@ -207,6 +210,8 @@ def class_over_time(
         sides is in both stocks. A missing value is a group of its own.
     companies
         The table `companies`, needed for its columns in `by`.
+    classes
+        As in `class_distribution`.
 
     Returns
     -------
@@ -220,7 +225,7 @@ def class_over_time(
     Raises
     ------
     InputError
-        A column is absent or of the wrong type, another product or frequency.
+        A column is absent or of the wrong type, another product or frequency, or a class outside the scale.
 
     Examples
     --------
@@ -234,14 +239,14 @@ def class_over_time(
     """
     if freq not in ("month", "quarter"):
         raise InputError(f"freq is {freq!r}; choose 'month' or 'quarter'")
-    groups, column = columns_of(by), class_column(product)
+    groups, column, classes = columns_of(by), class_column(product), scale(classes)
     seen = frames.newest_reports(with_companies(reports, companies, groups), [column, *groups], product=product)
     known = seen[seen["company_id"].notna()]
     months = 1 if freq == "month" else 3
     number = (known["created_at"].dt.year * 12 + known["created_at"].dt.month - 1) // months
     first, last = (int(number.min()), int(number.max())) if len(known) else (0, -1)
-    known = known.assign(period=number - first, cell=known[column].fillna(_UNRATED).astype("int64"))
-    result = _over_time_by(known, groups, last - first + 1)
+    known = known.assign(period=number - first, cell=_cells(known[column], classes))
+    result = _over_time_by(known, groups, last - first + 1, classes)
     next_month = (result.pop("period") + first + 1) * months  # counted from year 0
     ends = (next_month - 1970 * 12).to_numpy().astype("datetime64[M]").astype("datetime64[D]") - 1
     result.insert(0, "period_end", ends.astype("datetime64[us]"))
@@ -251,7 +256,7 @@ def class_over_time(
     return result
 
 
-def summary(reports: Frame, *, as_of: AsOf | None = None) -> pd.DataFrame:
+def summary(reports: Frame, *, as_of: AsOf | None = None, classes: Classes = RISK_CLASSES) -> pd.DataFrame:
     """The headline table: one row per product and figure.
 
     All figures but the number of reports rest on the newest report of each company, so that overlapping reports
@@ -263,6 +268,8 @@ def summary(reports: Frame, *, as_of: AsOf | None = None) -> pd.DataFrame:
         The table `reports`.
     as_of
         Versions available later are not seen; by default everything is.
+    classes
+        The scale of both products, from the best class, 1, to the worst; the two worst are counted.
 
     Returns
     -------
@@ -274,7 +281,7 @@ def summary(reports: Frame, *, as_of: AsOf | None = None) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A column is absent or of the wrong type, or `as_of` is no date.
+        A column is absent or of the wrong type, a class outside the scale, or `as_of` is no date.
 
     Examples
     --------
@@ -285,14 +292,24 @@ def summary(reports: Frame, *, as_of: AsOf | None = None) -> pd.DataFrame:
     numbers = ["default_probability", "data_sanity_pct", "n_transactions", "n_days_covered"]
     seen = frames.newest_reports(reports, [*CLASS_COLUMNS.values(), *numbers], as_of=as_of)
     rows: list[tuple[Any, ...]] = []
+    classes = scale(classes)
     for product in REPORTS["product"].choices:
         of = seen[seen["product"] == product]
-        rows += _figures(of, product) if len(of) else []
+        rows += _figures(of, product, classes) if len(of) else []
     columns = ["figure", "product", "value", "unit", "n_companies", "day"]
     kinds = {"figure": "string", "product": "string", "value": "float64", "unit": "string", "n_companies": "int64"}
     result = pd.DataFrame(rows, columns=pd.Index(columns)).astype({**kinds, "day": "datetime64[us]"})
     result.attrs["base"] = frames.base(seen["company_id"].nunique(), seen, as_of=as_of)
     return result
+
+
+def _grid(classes: Classes) -> pd.DataFrame:
+    """The cells in order: the classes, then those without."""
+    return pd.DataFrame({"cell": [*classes, _UNRATED], "risk_class": pd.array([*classes, None], dtype="Int64")})
+
+
+def _cells(values: pd.Series[Any], classes: Classes) -> pd.Series[int]:
+    return on_scale(values, classes).fillna(_UNRATED).astype("int64")
 
 
 def _with_weight(found: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -335,28 +352,29 @@ def _bins(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), n_bins, cell)
 
 
-def _over_time_by(reports: pd.DataFrame, groups: list[str], n_periods: int) -> pd.DataFrame:
+def _over_time_by(reports: pd.DataFrame, groups: list[str], n_periods: int, classes: Classes) -> pd.DataFrame:
     if not groups:
-        return _over_time(reports, n_periods)
-    tables = [_over_time(reports.head(0), 0).reindex(columns=[*_OVER_TIME, *groups])]
+        return _over_time(reports, n_periods, classes)
+    tables = [_over_time(reports.head(0), 0, classes).reindex(columns=[*_OVER_TIME, *groups])]
     for _, rows in reports.groupby(groups, dropna=False):
-        table = _over_time(rows, n_periods)
+        table = _over_time(rows, n_periods, classes)
         for name in groups:
             table[name] = pd.Series([rows[name].iloc[0]] * len(table), dtype=rows[name].dtype)
         tables.append(table)
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def _over_time(reports: pd.DataFrame, n_periods: int) -> pd.DataFrame:
+def _over_time(reports: pd.DataFrame, n_periods: int, classes: Classes) -> pd.DataFrame:
     """Counts by period, measure and class; a report holds from its period to the one before the company's next."""
     held = reports.drop_duplicates(["company_id", "period"], keep="last")
     until = held.groupby("company_id")["period"].shift(-1, fill_value=n_periods)
     first = ~held.duplicated("company_id")
-    changes, new = np.zeros((2, n_periods + 1, len(_CLASSES)), dtype="int64")
+    grid = _grid(classes)
+    changes, new = np.zeros((2, n_periods + 1, len(grid)), dtype="int64")
     np.add.at(changes, (held["period"], held["cell"]), 1)
     np.subtract.at(changes, (until, held["cell"]), 1)
     np.add.at(new, (held["period"][first], held["cell"][first]), 1)
-    order = _CLASSES["cell"].to_numpy()
+    order = grid["cell"].to_numpy()
     counts = np.stack([changes.cumsum(axis=0), new], axis=1)[:n_periods, :, order]
     totals = counts.sum(axis=2, keepdims=True)
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
@@ -364,11 +382,11 @@ def _over_time(reports: pd.DataFrame, n_periods: int) -> pd.DataFrame:
         [range(n_periods), ["stock", "new"], order], names=["period", "measure", "cell"]
     ).to_frame(index=False)
     kinds = {"period": "int64", "measure": "string", "cell": "int64"}
-    table = table.astype(kinds).merge(_CLASSES, on="cell", how="left")
+    table = table.astype(kinds).merge(grid, on="cell", how="left")
     return table.drop(columns="cell").assign(n_companies=counts.ravel(), share_ratio=shares.ravel())
 
 
-def _figures(reports: pd.DataFrame, product: str) -> list[tuple[Any, ...]]:
+def _figures(reports: pd.DataFrame, product: str, classes: Classes) -> list[tuple[Any, ...]]:
     newest = frames.newest_of_each_company(reports)
     n = len(newest)
     rows: list[tuple[Any, ...]] = [
@@ -377,13 +395,14 @@ def _figures(reports: pd.DataFrame, product: str) -> list[tuple[Any, ...]]:
         ("newest_report", product, None, "date", n, reports["created_at"].max().normalize()),
     ]
     if product in CLASS_COLUMNS:
-        classes = newest[CLASS_COLUMNS[product]].dropna()
-        rated, bad = len(classes), int((classes >= 4).sum())
+        found = on_scale(newest[CLASS_COLUMNS[product]], classes).dropna()
+        worst = f"class_{classes[-2]}_or_{classes[-1]}"
+        rated, bad = len(found), int((found >= classes[-2]).sum())
         rows += [
             ("rated", product, rated, "companies", n, None),
             ("unrated", product, n - rated, "companies", n, None),
-            ("class_4_or_5", product, bad, "companies", rated, None),
-            ("class_4_or_5_share", product, bad / rated if rated else None, "ratio of rated companies", rated, None),
+            (worst, product, bad, "companies", rated, None),
+            (f"{worst}_share", product, bad / rated if rated else None, "ratio of rated companies", rated, None),
         ]
     if product == "financial":
         rows.append(_median(newest, "default_probability", product, "0–1, horizon not documented"))

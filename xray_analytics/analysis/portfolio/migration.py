@@ -21,15 +21,17 @@ from ...errors import InputError
 from ...schema import Column, Table
 from ...tables import COMPANY_KEY, REPORTS, RISK_CLASSES
 from .. import frames
+from ..days import months_later
 from ..frames import AsOf, Frame
+from ..guards import Classes, are_counts, is_whole, on_scale, scale
 from .counting import By, Level, at_level, columns_of, newest, with_companies
 from .default_spells import ENDED, ENDINGS, endings
 
 __all__ = ["ENDINGS", "STATES", "TRANSITIONS", "endings", "migration_matrix", "mobility", "transition_table"]
 __dir__ = __all__.copy
 
-_CLASS_STATES = tuple(str(risk_class) for risk_class in RISK_CLASSES)
-STATES = (*_CLASS_STATES, "unrated", "not_refreshed", *ENDED)
+_NO_CLASS = ("unrated", "not_refreshed", *ENDED)
+STATES = (*map(str, RISK_CLASSES), *_NO_CLASS)
 TRANSITIONS = Table(
     "transitions",
     "One row per company and cohort, the result of transition_table.",
@@ -37,10 +39,8 @@ TRANSITIONS = Table(
         COMPANY_KEY,
         Column("cohort_date", "date", "Day on which the company was in its from-class.", required=True),
         Column("horizon_date", "date", "Day on which its state was looked up.", required=True),
-        Column("from_class", "int", "1 very good … 5 very bad; null is unrated.", lo=1, hi=5),
-        Column(
-            "to_state", "text", "Class, unrated, not_refreshed, closed or defaulted.", choices=STATES, required=True
-        ),
+        Column("from_class", "int", "1 very good … 5 very bad; null is unrated.", lo=1),
+        Column("to_state", "text", "Class, unrated, not_refreshed, closed or defaulted.", required=True),
         Column("from_report_id", "id", "Report behind the from-class.", required=True),
         Column("to_report_id", "id", "Report behind the state; null where there is none."),
     ),
@@ -57,6 +57,7 @@ def transition_table(  # noqa: PLR0913 - the cohorts, what ended them, and what 
     endings: Frame | None = None,
     level: Level = "company",
     companies: Frame | None = None,
+    classes: Classes = RISK_CLASSES,
 ) -> pd.DataFrame:
     """Each company of each cohort: its class, and what had become of it one horizon later.
 
@@ -79,6 +80,8 @@ def transition_table(  # noqa: PLR0913 - the cohorts, what ended them, and what 
     level, companies
         ``"group"``: connected companies count once, as their worst member; needs the table `companies`. Not with
         `endings`, which are of companies.
+    classes
+        The scale, from the best class, 1, to the worst.
 
     Returns
     -------
@@ -93,7 +96,8 @@ def transition_table(  # noqa: PLR0913 - the cohorts, what ended them, and what 
     Raises
     ------
     InputError
-        A column is absent or of the wrong type, another product, or a horizon below one month.
+        A column is absent or of the wrong type, another product, a class outside the scale, or a horizon below one
+        month.
 
     Examples
     --------
@@ -105,8 +109,8 @@ def transition_table(  # noqa: PLR0913 - the cohorts, what ended them, and what 
     >>> table[["company_id", "from_class", "to_state"]].values.tolist()
     [['356000000', 1, 'not_refreshed'], ['732829320', 2, '3']]
     """
-    frames.class_column(product)
-    if horizon_months < 1:
+    column, classes = frames.class_column(product), scale(classes)
+    if not is_whole(horizon_months, 1):
         raise InputError(f"horizon_months is {horizon_months}; give at least one month")
     if level == "group" and endings is not None:
         raise InputError("level='group' and endings do not go together: closed and defaulted are said of companies")
@@ -117,6 +121,8 @@ def transition_table(  # noqa: PLR0913 - the cohorts, what ended them, and what 
     edges = _edges(_first_day(reports, product), as_of, horizon_months)
     counted: dict[str, Any] = {"level": level, "companies": companies}
     windows = [_window(reports, product, *window, **counted) for window in pairwise(edges)]
+    for window in windows:
+        on_scale(window.newest["risk_class"].rename(column), classes)
     cohorts = [_cohort(before, after, spells) for before, after in pairwise(windows)]
     empty = frames.typed(pd.DataFrame(), TRANSITIONS)
     table = pd.concat([empty, *(part for part, _ in cohorts)]).sort_values(
@@ -140,12 +146,13 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
     by: By = None,
     level: Level = "company",
     companies: Frame | None = None,
+    classes: Classes = RISK_CLASSES,
 ) -> pd.DataFrame:
     """How many companies of each class were in which state one horizon later, over all cohorts of `transition_table`.
 
     Parameters
     ----------
-    reports, product, as_of, horizon_months, endings, level
+    reports, product, as_of, horizon_months, endings, level, classes
         As in `transition_table`.
     by
         Columns of `reports`, or of `companies`, to split by, as of the report behind the from-class; a missing value
@@ -174,26 +181,27 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
     groups = columns_of(by)
     moves = transition_table(
         reports, product=product, as_of=as_of, horizon_months=horizon_months, endings=endings, level=level,
-        companies=companies,
+        companies=companies, classes=classes,
     )  # fmt: skip
+    counted: dict[str, Any] = {"with_endings": endings is not None, "classes": scale(classes)}
     base = moves.attrs["base"]
     if not groups:
-        table = _counted(moves, groups, endings is not None)
+        table = _counted(moves, groups, **counted)
     else:
         known = frames.newest_reports(with_companies(reports, companies, groups), groups, product=product, as_of=as_of)
         known = known.rename(columns={"report_id": "from_report_id"})[["from_report_id", *groups]]
         split = moves.merge(known, on="from_report_id", how="left")
-        tables = [_counted(rows, groups, endings is not None) for _, rows in split.groupby(groups, dropna=False)]
-        table = pd.concat(tables or [_counted(split, groups, endings is not None).head(0)], ignore_index=True)
+        tables = [_counted(rows, groups, **counted) for _, rows in split.groupby(groups, dropna=False)]
+        table = pd.concat(tables or [_counted(split, groups, **counted).head(0)], ignore_index=True)
         base = base | {"filters": base["filters"] | {"by": groups}}
     table.attrs["base"] = base
     return table
 
 
-def _counted(moves: pd.DataFrame, groups: list[str], with_endings: bool) -> pd.DataFrame:
+def _counted(moves: pd.DataFrame, groups: list[str], *, with_endings: bool, classes: Classes) -> pd.DataFrame:
     """The matrix of some moves, with the columns of the group that they all share."""
-    states = [state for state in STATES if with_endings or state not in ENDED]
-    origins = [*RISK_CLASSES, 0]
+    states = [*map(str, classes), *(state for state in _NO_CLASS if with_endings or state not in ENDED)]
+    origins = [*classes, 0]
     grid = pd.MultiIndex.from_product([origins, states], names=["from_class", "to_state"])
     counts = moves.assign(from_class=moves["from_class"].fillna(0)).groupby(["from_class", "to_state"]).size()
     table = counts.reindex(grid, fill_value=0).rename("n").reset_index()
@@ -207,14 +215,15 @@ def _counted(moves: pd.DataFrame, groups: list[str], with_endings: bool) -> pd.D
     return table
 
 
-def mobility(matrix: pd.DataFrame) -> pd.DataFrame:
+def mobility(matrix: pd.DataFrame, *, classes: Classes | None = None) -> pd.DataFrame:
     """How much a migration matrix moves, on the classes alone: only companies rated at both ends count.
 
     Parameters
     ----------
     matrix
-        The result of `migration_matrix`, or any frame of `from_class`, `to_state` and `n`. The scale runs from 1 to
-        the largest class in it.
+        The result of `migration_matrix`, or any frame of `from_class`, `to_state` and `n`.
+    classes
+        The scale, from the best class, 1, to the worst; by default from 1 to the largest class in the matrix, of five.
 
     Returns
     -------
@@ -228,7 +237,7 @@ def mobility(matrix: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A column is absent, or a count is negative.
+        A column is absent, a state or class is not on the scale, or `n` holds what is no count.
 
     Notes
     -----
@@ -246,9 +255,9 @@ def mobility(matrix: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in ("from_class", "to_state", "n") if name not in matrix]
     if missing:
         raise InputError(f"the matrix lacks {', '.join(missing)}; give the result of migration_matrix")
-    if (matrix["n"] < 0).any():
-        raise InputError("the matrix holds negative counts; give the result of migration_matrix")
-    counts = _square(matrix)
+    if not are_counts(matrix["n"].to_numpy("float64", na_value=np.nan)):
+        raise InputError("the matrix holds negative counts, or what are none; give the result of migration_matrix")
+    counts = _square(matrix, classes)
     total, worse, better = (int(part.sum()) for part in (counts, np.triu(counts, 1), np.tril(counts, -1)))
     rows = [
         ("downgrade_share", _ratio(worse, total), total),
@@ -285,7 +294,7 @@ def _edges(first: pd.Timestamp, as_of: AsOf, horizon_months: int) -> list[pd.Tim
     last = pd.Timestamp(frames.instant(as_of)).tz_localize(None)
     edges = [last]
     while edges[-1] >= first:
-        edges.append(last - pd.DateOffset(months=horizon_months * len(edges)))
+        edges.append(months_later(last, -horizon_months * len(edges)))
     return edges[::-1]
 
 
@@ -329,11 +338,18 @@ def _ended(spells: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> dict
     return {state: spells.loc[rows, "company_id"] for state, rows in hit.items()}
 
 
-def _square(matrix: pd.DataFrame) -> npt.NDArray[np.int64]:
+def _square(matrix: pd.DataFrame, classes: Classes | None) -> npt.NDArray[np.int64]:
     """The counts of companies rated at both ends, from the best class to the worst."""
-    rated = matrix[matrix["from_class"].notna() & matrix["to_state"].isin(list(_CLASS_STATES))]
-    origin, state = rated["from_class"].to_numpy("int64"), rated["to_state"].astype("int64").to_numpy()
-    size = int(max(origin.max(initial=1), state.max(initial=1)))
+    allowed = RISK_CLASSES if classes is None else scale(classes)
+    rated = matrix[matrix["from_class"].notna() & ~matrix["to_state"].isin(_NO_CLASS)]
+    sides = []
+    for name in ("from_class", "to_state"):
+        numbers = pd.to_numeric(rated[name], errors="coerce")
+        as_given = rated[name].astype("object").fillna("null")
+        on_scale(numbers.astype("object").where(numbers.notna(), as_given).rename(name), allowed)
+        sides.append(numbers.to_numpy("int64"))
+    origin, state = sides
+    size = len(allowed) if classes is not None else int(max(origin.max(initial=1), state.max(initial=1)))
     counts = np.zeros((size, size), np.int64)
     np.add.at(counts, (origin - 1, state - 1), rated["n"].to_numpy("int64"))
     return counts

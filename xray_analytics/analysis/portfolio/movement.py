@@ -10,12 +10,13 @@ import pandas as pd
 from ...errors import InputError
 from ...tables import RISK_CLASSES
 from .. import frames
+from ..days import months_later
 from ..frames import AsOf, Frame
+from ..guards import Classes, is_whole, on_scale, scale
 from .counting import Level, at_level, newest
 
 STEPS = ("stock_start", "new", "newly_rated", "upgraded", "downgraded", "newly_unrated", "gone", "stock_end")
 _UNRATED = 0  # the cell of companies without a class
-_CELLS = (*RISK_CLASSES, _UNRATED)
 
 
 def movement(  # noqa: PLR0913 - two days, and what counts as one
@@ -27,6 +28,7 @@ def movement(  # noqa: PLR0913 - two days, and what counts as one
     max_age_months: int | None = None,
     level: Level = "company",
     companies: Frame | None = None,
+    classes: Classes = RISK_CLASSES,
 ) -> pd.DataFrame:
     """From the stock of one day to the stock of another: who came, moved and went, by risk class.
 
@@ -45,6 +47,8 @@ def movement(  # noqa: PLR0913 - two days, and what counts as one
         never expires, and nobody is gone.
     level, companies
         ``"group"``: connected companies count once, as their worst member; needs the table `companies`.
+    classes
+        The scale, from the best class, 1, to the worst.
 
     Returns
     -------
@@ -52,13 +56,14 @@ def movement(  # noqa: PLR0913 - two days, and what counts as one
         `step` (of `STEPS`, in that order), `risk_class` (1 very good … 5 very bad, then null for unrated), `n_in`,
         `n_out`: companies that the step brings into the class and takes out of it. A stock comes in. Upgraded is
         towards class 1. In each class the sum of `n_in` - `n_out` over all steps before ``stock_end`` is its `n_in`;
-        companies that keep their class are in no step. 48 rows always. ``attrs["base"]``: companies in either stock.
+        companies that keep their class are in no step. All steps and classes are there: 48 rows of five classes.
+        ``attrs["base"]``: companies in either stock.
 
     Raises
     ------
     InputError
-        A column is absent or of the wrong type, another product, `start` is not before `end`, or `max_age_months` is
-        below 1.
+        A column is absent or of the wrong type, another product, a class outside the scale, `start` is not before
+        `end`, or `max_age_months` is below 1.
 
     Examples
     --------
@@ -72,17 +77,19 @@ def movement(  # noqa: PLR0913 - two days, and what counts as one
     [['stock_start', 2, 1, 0], ['new', 1, 1, 0], ['downgraded', 2, 0, 1], ['downgraded', 3, 1, 0],\
  ['stock_end', 1, 1, 0], ['stock_end', 3, 1, 0]]
     """
-    frames.class_column(product)
+    column, classes = frames.class_column(product), scale(classes)
     if frames.instant(start) >= frames.instant(end):
         raise InputError(f"start {start} is not before end {end}; give two days in their order")
-    if max_age_months is not None and max_age_months < 1:
+    if max_age_months is not None and not is_whole(max_age_months, 1):
         raise InputError(f"max_age_months is {max_age_months}; give at least one month, or nothing")
     seen = frames.newest_reports(reports, product=product, as_of=end)
     before, after = (
         _stock(reports, product, moment, max_age_months, level=level, companies=companies) for moment in (start, end)
     )
+    for stock in (before, after):
+        on_scale(stock["cell"].mask(stock["cell"] == _UNRATED).rename(column), classes)
     both = before.merge(after, on="company_id", how="outer", suffixes=("_from", "_to"))
-    result = _steps(both.assign(step=_step(both["cell_from"].to_numpy(), both["cell_to"].to_numpy())))
+    result = _steps(both.assign(step=_step(both["cell_from"].to_numpy(), both["cell_to"].to_numpy())), classes)
     days = {"start": str(frames.day(start).date()), "end": str(frames.day(end).date())}
     filters = {"product": product, **days, "max_age_months": max_age_months, **at_level(level)}
     result.attrs["base"] = frames.base(len(both), seen, as_of=end, filters=filters)
@@ -93,7 +100,7 @@ def _stock(reports: Frame, product: str, moment: AsOf, max_age_months: int | Non
     """The companies of one day and the cell of each, as float64."""
     column, after = frames.class_column(product), None
     if max_age_months is not None:
-        after = pd.Timestamp(frames.instant(moment)).tz_localize(None) - pd.DateOffset(months=max_age_months)
+        after = months_later(pd.Timestamp(frames.instant(moment)).tz_localize(None), -max_age_months)
     found, _ = newest(reports, [column], product=product, as_of=moment, created_after=after, **counted)
     return found[["company_id"]].assign(cell=found[column].fillna(_UNRATED).astype("float64"))
 
@@ -111,7 +118,7 @@ def _step(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     return np.select(list(conditions.values()), list(conditions), "downgraded")
 
 
-def _steps(companies: pd.DataFrame) -> pd.DataFrame:
+def _steps(companies: pd.DataFrame, classes: Classes) -> pd.DataFrame:
     moved = companies[companies["step"] != "unchanged"]
     old, new = (
         companies.assign(step=step)[["step", name]]
@@ -119,7 +126,7 @@ def _steps(companies: pd.DataFrame) -> pd.DataFrame:
     )
     coming = [part.set_axis(["step", "cell"], axis=1) for part in (old, moved[["step", "cell_to"]], new)]
     going = moved[["step", "cell_from"]].set_axis(["step", "cell"], axis=1)
-    grid = pd.MultiIndex.from_product([STEPS, _CELLS], names=["step", "cell"])
+    grid = pd.MultiIndex.from_product([STEPS, (*classes, _UNRATED)], names=["step", "cell"])
     sides = {"n_in": pd.concat(coming), "n_out": going}
     counts = {name: part.groupby(["step", "cell"]).size().reindex(grid, fill_value=0) for name, part in sides.items()}
     table = pd.DataFrame(counts).astype("int64").reset_index()

@@ -13,6 +13,7 @@ from ...schema import Column, Table
 from ...tables import REPORTS
 from .. import frames
 from ..frames import Frame
+from ..guards import is_number
 
 THRESHOLDS = tuple(range(0, 100, 10))
 SENSITIVITY = Table(
@@ -66,7 +67,7 @@ def sensitivity(
     >>> sensitivity(lambda frame: frame["bank_risk_class"].mean(), reports, (0, 50, 90))["value"].tolist()
     [2.0, 1.5, 1.0]
     """
-    if wrong := [t for t in thresholds if not 0 <= t <= 100]:
+    if wrong := [t for t in thresholds if not is_number(t, 0, 100)]:
         raise InputError(f"the threshold {wrong[0]} is not from 0 to 100")
     needed = ("report_id", "report_version", "company_id", "data_sanity_pct")
     frames.scan(reports, REPORTS, needed)

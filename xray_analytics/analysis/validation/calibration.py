@@ -13,6 +13,7 @@ from scipy import optimize, stats
 from ...errors import InputError
 from .. import frames
 from ..frames import Frame
+from ..guards import is_number, is_whole
 from .default_rates import class_bounds
 from .intervals import check_counts, rate_bounds
 from .one_factor import chance_of_defaults, check_correlation
@@ -20,6 +21,7 @@ from .statistic import CONFIDENCE, LEVEL, POWER, Statistic
 from .tally import (
     SAMPLE,
     Floats,
+    check_finite,
     check_horizon,
     check_probabilities,
     check_sums,
@@ -186,6 +188,8 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
     ([[0.2524, 0.2524], [0.0084, 0.0169]], ['not_rejected', 'underestimated'])
     """
     check_horizon(horizon_months)
+    if not is_number(level, 0, 1) or not is_whole(min_n, 0):
+        raise InputError(f"level is {level} and min_n {min_n}; give a probability and a whole number from 0 on")
     cells = _classes(sample, by, probability, cluster)
     n_missing = int(cells["n_missing"].sum())
     cells = cells[cells["n"] > 0]
@@ -207,7 +211,12 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
 
 
 def holm(p_values: Floats) -> Floats:
-    """P-values adjusted for their number, step by step from the smallest (Holm, 1979); one not known stays so.
+    """P-values adjusted for their number, step by step from the smallest (Holm, 1979); one not known (NaN) stays so.
+
+    Raises
+    ------
+    InputError
+        One is no probability.
 
     Examples
     --------
@@ -215,6 +224,7 @@ def holm(p_values: Floats) -> Floats:
     [0.03, 0.06, 0.06]
     """
     known = np.flatnonzero(~np.isnan(p_values))
+    check_probabilities(p_values[known], "p_values")
     order = known[np.argsort(p_values[known], kind="stable")]
     steps = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
     adjusted = np.full_like(p_values, np.nan)
@@ -238,6 +248,7 @@ def _classes(sample: Frame, by: str, probability: str, cluster: str | None) -> D
     sums = (nw.col(name).sum() for name in named_sums("n_missing", "sum"))
     cells = frames.collect(lazy.group_by(*keys).agg(*sums, *ends), SAMPLE)
     check_sums(cells)
+    check_finite(cells, [by])
     check_probabilities(cells[["least", "most"]].dropna().to_numpy(np.float64).ravel(), probability)
     if cluster:
         cells["cluster"] = cluster_codes(cells[cluster])

@@ -12,7 +12,7 @@ from .. import frames
 from ..frames import Frame
 from .intervals import clustered_bounds, rate_bounds
 from .statistic import CONFIDENCE
-from .tally import SAMPLE, Floats, check_sums, cluster_codes, counted, named_sums
+from .tally import SAMPLE, Floats, check_finite, check_sums, cluster_codes, counted, named_sums
 
 
 def default_rate_table(
@@ -57,6 +57,7 @@ def default_rate_table(
     lazy = counted(sample, (), cluster, by=by).group_by(*keys).agg(*(nw.col(name).sum() for name in named_sums()))
     cells = frames.collect(lazy, SAMPLE)
     check_sums(cells)
+    check_finite(cells, [by])
     cells = cells[cells["n"] > 0].astype({"n": "float64", "n_defaults": "float64"})
     if cells.empty:
         raise InputError("the sample holds no observation; check how it was joined")

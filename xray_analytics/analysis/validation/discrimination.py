@@ -15,6 +15,7 @@ from scipy import stats
 
 from ...errors import InputError
 from ..frames import Frame
+from ..guards import is_number
 from .statistic import CONFIDENCE, Statistic, detectable_shift, reach
 from .tally import Floats, Tally, tally
 
@@ -180,7 +181,7 @@ def auc_drop(
     >>> round(auc_drop(sample, reference=0.9).value, 3)
     0.025
     """
-    if not 0 <= reference <= 1:
+    if not is_number(reference, 0, 1):
         raise InputError(f"the reference AUC is {reference}; give a number between 0 and 1")
     area = auc(sample, score=score, cluster=cluster, confidence=confidence)
     value, known = reference - area.value, area.variance is not None and area.low is not None

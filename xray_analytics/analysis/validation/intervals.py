@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from ...errors import InputError
+from ..guards import is_whole
 from .statistic import CONFIDENCE, Statistic, reach
 from .tally import Floats, Integers
 
@@ -116,7 +117,7 @@ def check_counts(n: int, defaults: int) -> None:
     InputError
         There is nobody, or there are more defaults than companies, or fewer than none.
     """
-    if n < 1 or not 0 <= defaults <= n or n != int(n) or defaults != int(defaults):
+    if not is_whole(n, 1) or not is_whole(defaults, 0) or defaults > n:
         raise InputError(
             f"{defaults} defaults of {n} companies cannot be; give whole numbers with 0 ≤ defaults ≤ n, n ≥ 1"
         )

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import optimize, special, stats
 
 from ...errors import InputError
+from ..guards import is_number
 from .intervals import check_counts
 from .one_factor import chance_of_defaults, check_correlation
 
@@ -67,7 +68,7 @@ def low_default_pd(
         raise InputError(f"there are {len(n)} grades in n and {len(defaults)} in defaults; give one of each a grade")
     for size, bad in zip(n, defaults, strict=True):
         check_counts(size, bad)
-    if not all(0 < level < 1 for level in confidence):
+    if not all(is_number(level, 0, 1) and 0 < level < 1 for level in confidence):
         raise InputError(f"confidence is {list(confidence)}; give numbers between 0 and 1, such as 0.9")
     worse_n, worse_bad = (np.cumsum(np.asarray(x, np.int64)[::-1])[::-1] for x in (n, defaults))
     rows = [

@@ -7,6 +7,7 @@ from numpy.polynomial.legendre import leggauss
 from scipy import special
 
 from ...errors import InputError
+from ..guards import is_number
 from .tally import Floats
 
 _EDGE = 8.5  # of the common factor; beyond it lies less than 1e-16
@@ -43,7 +44,7 @@ def check_correlation(correlation: float) -> None:
     InputError
         It is below 0, or 1 and above.
     """
-    if not 0 <= correlation < 1:
+    if not is_number(correlation, 0, 1) or correlation == 1:
         raise InputError(f"correlation is {correlation}; give the correlation of assets, from 0 to below 1")
 
 

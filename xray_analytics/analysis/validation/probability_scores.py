@@ -9,6 +9,7 @@ from scipy import optimize, stats
 
 from ...errors import InputError
 from ..frames import Frame
+from ..guards import is_whole
 from .statistic import CONFIDENCE, LEVEL, POWER, Statistic, reach
 from .tally import Floats, Tally, check_horizon, check_probabilities, tally
 
@@ -172,7 +173,7 @@ def hosmer_lemeshow(
     horizon = check_horizon(horizon_months)
     counts, p = _forecasts(sample, probability, None)
     n = counts.values("n")
-    if groups < FEWEST_GROUPS:
+    if not is_whole(groups, FEWEST_GROUPS):
         raise InputError(f"groups is {groups}; give {FEWEST_GROUPS} or more")
     place = np.floor(groups * (np.cumsum(n) - n / 2) / n.sum()).astype(np.int64)
     group = np.unique(place, return_inverse=True)[1]

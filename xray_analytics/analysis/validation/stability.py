@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from ...errors import InputError
+from ..guards import are_counts, is_number
 from .statistic import LEVEL, Statistic
 from .tally import Floats
 
@@ -105,7 +106,7 @@ def psi(
     names, before, after = _aligned(expected, actual)
     if reference not in ("sample", "fixed"):
         raise InputError(f"reference is {reference!r}; choose 'sample' or 'fixed'")
-    if floor is not None and not 0 < floor < 1:
+    if floor is not None and (not is_number(floor, 0, 1) or floor in (0, 1)):
         raise InputError(f"floor is {floor}; give a small share above 0, such as 0.0001")
     n_expected, n_actual = _size(before, "expected"), _size(after, "actual")
     shares = [x / x.sum() for x in (before, after)]
@@ -159,7 +160,7 @@ def stuart_maxwell(table: npt.ArrayLike | pd.DataFrame) -> Statistic:
     counts = np.asarray(table, dtype=np.float64)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or len(counts) < 2:
         raise InputError("the test needs a square table of classes before and after, at least 2 by 2")
-    if not (counts >= 0).all() or (counts != counts.round()).any():
+    if not are_counts(counts):
         raise InputError("the table of classes before and after holds what are no counts")
     moved = counts - np.diag(np.diag(counts))
     active = (moved.sum(axis=0) + moved.sum(axis=1)) > 0
@@ -185,6 +186,8 @@ def _aligned(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Fl
     """Names of the bins that somebody is in, and both sides as floats."""
     sides = [pd.Series(x) if isinstance(x, Mapping | pd.Series) else None for x in (expected, actual)]
     if sides[0] is not None and sides[1] is not None:
+        if any(side.isna().any() for side in sides if side is not None):
+            raise InputError("a bin holds a negative or missing number; give counts or shares")
         both = pd.DataFrame({"expected": sides[0], "actual": sides[1]}).fillna(0).astype("float64")
         names, before, after = both.index.to_numpy(), both["expected"].to_numpy(), both["actual"].to_numpy()
     else:

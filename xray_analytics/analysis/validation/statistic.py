@@ -9,6 +9,7 @@ from html import escape
 from scipy import stats
 
 from ...errors import InputError
+from ..guards import is_number
 
 CONFIDENCE = 0.95
 LEVEL = 0.05  # at which `detectable` is stated
@@ -84,7 +85,7 @@ def reach(confidence: float) -> float:
     >>> round(reach(0.95), 3)
     1.96
     """
-    if not 0 < confidence < 1:
+    if not is_number(confidence, 0, 1) or confidence in (0, 1):
         raise InputError(f"confidence is {confidence}; give a number between 0 and 1, such as 0.95")
     return float(stats.norm.ppf((1 + confidence) / 2))
 

@@ -23,6 +23,7 @@ from ...schema import Table
 from ...tables import COMPANY_KEY
 from .. import frames
 from ..frames import Frame
+from ..guards import is_whole
 
 SAMPLE = Table("sample", "One row per observation of a validation.", (COMPANY_KEY,), ("company_id",))
 _SUMS = ("n", "n_defaults", "n_unknown", "n_wrong")
@@ -98,6 +99,7 @@ def tally(sample: Frame, columns: Sequence[str], *, cluster: str | None = None) 
     sums = lazy.group_by(*keys).agg(*(nw.col(name).sum() for name in named_sums()))
     cells = frames.collect(sums, SAMPLE)
     check_sums(cells)
+    check_finite(cells, columns)
     present = cells[list(columns)].notna().all(axis=1)
     n_missing, cells = int(cells.loc[~present, "n"].sum()), cells[present & (cells["n"] > 0)]
     if cells.empty:
@@ -160,6 +162,20 @@ def check_sums(cells: pd.DataFrame) -> None:
         )
 
 
+def check_finite(cells: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse infinite values.
+
+    Raises
+    ------
+    InputError
+        There is one; its column is named.
+    """
+    numbers = [name for name in columns if pd.api.types.is_numeric_dtype(cells[name])]
+    infinite = [name for name in numbers if np.isinf(cells[name].to_numpy(np.float64, na_value=np.nan)).any()]
+    if infinite:
+        raise InputError(f"the sample holds infinite numbers in {', '.join(infinite)}; correct or leave out these rows")
+
+
 def cluster_codes(names: pd.Series[Any]) -> Integers:
     """Clusters numbered in the order of their names, so that the order of rows never matters.
 
@@ -184,9 +200,9 @@ def check_probabilities(values: Floats, column: str) -> None:
     Raises
     ------
     InputError
-        A value is below 0 or above 1.
+        A value is below 0, above 1 or no number.
     """
-    outside = values[(values < 0) | (values > 1)]
+    outside = values[~((values >= 0) & (values <= 1))]
     if len(outside):
         hint = "; divide percentages by 100" if outside.max() > 1 else ""
         raise InputError(f"{column} holds {outside[0]:g}, which is no probability between 0 and 1{hint}")
@@ -200,7 +216,7 @@ def check_horizon(horizon_months: int) -> str:
     InputError
         It is below one month.
     """
-    if horizon_months < 1:
+    if not is_whole(horizon_months, 1):
         raise InputError(f"horizon_months is {horizon_months}; give the months that probability and outcome look ahead")
     return f"probability and outcome over {horizon_months} months, as declared"
 

@@ -10,12 +10,12 @@ import pandas as pd
 from ...errors import InputError
 from ...tables import LOANS, OUTCOMES
 from .. import frames, holding
+from ..days import months_between
 from ..frames import AsOf, Frame
 from .statistic import CONFIDENCE, reach
 from .tally import Floats, Integers
 
-CENSORED, DEFAULT, REPAID = 0, 1, 2
-_MONTH = 365.25 / 12  # days
+CENSORED, DEFAULT, REPAID = ENDS = 0, 1, 2
 _LOAN = ("loan_id", "company_id", "origination_date", "closed_date", "refinanced_from")
 _OUTCOME = ("company_id", "default_date", "observed_until")
 
@@ -55,7 +55,8 @@ def vintage_curves(  # noqa: PLR0913 - what is watched, since when and until whe
     Returns
     -------
     DataFrame
-        `vintage` (first day of the period; null for all), `age_months` (0, 1, …, to the last age anybody reached),
+        `vintage` (first day of the period; null for all), `age_months` (0, 1, …, to the last age anybody reached;
+        one drawn on 31 January is a month old on the last day of February),
         `n_at_risk` (spells watched at that age), `n_defaults`, `n_repaid` (by then, of those watched), `default_ratio`
         and `repaid_ratio` (0–1, Aalen–Johansen; the rest is still running), `low` and `high` of `default_ratio` (null
         where a company has several spells in the vintage: they are not independent; and before the first default).
@@ -131,7 +132,9 @@ def cumulative_incidence(entry: Floats, end: Floats, event: Integers) -> pd.Data
     >>> found[["default_ratio", "repaid_ratio", "running"]].iloc[-1].tolist()
     [0.5, 0.25, 0.25]
     """
-    if not len(end) or (entry >= end).any():
+    if not len(end) or not (np.isfinite(entry) & np.isfinite(end)).all() or not np.isin(event, ENDS).all():
+        raise InputError(f"ages have to be finite numbers, somebody has to be there, and events are {ENDS}")
+    if (entry >= end).any():
         raise InputError("everybody has to be watched for some time: each end must be after its entry")
     ages = np.unique(end[event != CENSORED])
     ends, entries = np.sort(end), np.sort(entry)
@@ -227,12 +230,11 @@ def _by_vintage(spells: pd.DataFrame, freq: str) -> list[tuple[pd.Timestamp, pd.
 
 def _vintage(name: pd.Timestamp, spells: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """The curve of one vintage on whole months of age."""
-    entry, end = (np.asarray((spells[c] - spells["start"]).dt.days, np.float64) for c in ("watched", "end"))
+    entry, end = (months_between(spells["start"], spells[name]) for name in ("watched", "end"))
     event = spells["event"].to_numpy(np.int64)
-    months = np.arange(int(np.ceil(end.max() / _MONTH)) + 1)
-    days = months * _MONTH
+    months = np.arange(int(np.ceil(end.max())) + 1)
     curve = cumulative_incidence(entry, end, event)
-    place = np.searchsorted(curve["age"].to_numpy(), days, side="right")
+    place = np.searchsorted(curve["age"].to_numpy(), months, side="right")
 
     def at(column: str, start: float) -> Floats:
         return np.concatenate([[start], curve[column].to_numpy(np.float64)])[place]
@@ -241,7 +243,7 @@ def _vintage(name: pd.Timestamp, spells: pd.DataFrame, confidence: float) -> pd.
     alone = not spells["company_id"].duplicated().any()
     return pd.DataFrame({
         "vintage": name, "age_months": months,
-        "n_at_risk": [int(((entry <= day) & (end > day)).sum()) for day in days],
+        "n_at_risk": [int(((entry <= age) & (end > age)).sum()) for age in months],
         "n_defaults": np.concatenate([[0], np.cumsum(curve["n_default"])])[place],
         "n_repaid": np.concatenate([[0], np.cumsum(curve["n_repaid"])])[place],
         "default_ratio": at("default_ratio", 0.0), "repaid_ratio": at("repaid_ratio", 0.0),

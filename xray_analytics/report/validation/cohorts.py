@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ...analysis import backtest, validation
+from ...analysis.days import months_earlier
+from ...analysis.guards import on_scale
 from ...analysis.validation.calibration import jeffreys
 from ...analysis.validation.policy import Policy
 from ...errors import InputError
@@ -57,7 +59,7 @@ def cohorts(tables: Mapping[str, pd.DataFrame], terms: ValidationTerms, policy: 
     Raises
     ------
     InputError
-        No company was observed a whole horizon before that day.
+        No company was observed a whole horizon before that day, or a class is none of the five.
     """
     if tables["outcomes"].empty:
         raise InputError("there are no outcomes to validate with; give a file of them, or attach one (xray attach)")
@@ -67,6 +69,7 @@ def cohorts(tables: Mapping[str, pd.DataFrame], terms: ValidationTerms, policy: 
         outcomes_known_until=terms.known_until, product=terms.product, clock=terms.clock,  # type: ignore[arg-type]
         max_data_age_days=policy.max_data_age_days,
     )  # fmt: skip
+    on_scale(observed["risk_class"], RISK_CLASSES)
     used = usable(observed)
     mature = sorted(used["as_of_date"].unique())
     if not mature:
@@ -163,6 +166,7 @@ def intake(reports: pd.DataFrame, terms: ValidationTerms, day: pd.Timestamp) -> 
     rated = reports[(reports["product"] == terms.product) & reports[column].notna() & reports["company_id"].notna()]
     first = rated.sort_values(["created_at", "report_id", "report_version"]).drop_duplicates("company_id")
     made = first["created_at"].dt.tz_localize(None).dt.normalize()
+    on_scale(first[column], RISK_CLASSES)
     first, made = first[made <= terms.known_until], made[made <= terms.known_until]
     sides = (first.loc[made <= day, column], first.loc[made > day, column])
     before, after = (s.value_counts().reindex(list(RISK_CLASSES), fill_value=0) for s in sides)
@@ -210,8 +214,8 @@ def _dates(reports: pd.DataFrame, terms: ValidationTerms) -> Iterable[pd.Timesta
     if pd.isna(first):
         raise InputError(f"there is no {terms.product} report to validate; run xray sync or xray import first")
     dates = [terms.known_until]
-    for step in range(1, _MOST_COHORTS + 1):
-        day = terms.known_until - pd.DateOffset(months=step * terms.horizon_months)
+    for _ in range(_MOST_COHORTS):
+        day = months_earlier(dates[-1], terms.horizon_months)
         if day < pd.Timestamp(first).tz_localize(None).normalize():
             break
         dates.append(day)
