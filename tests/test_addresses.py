@@ -11,11 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xray_analytics import Settings, Store
-from xray_analytics.addresses import check_path, is_meant_as_url, is_private_host, is_public, parse, place, service
 from xray_analytics.api.http.deadline import Watchdog, WrongPeer
 from xray_analytics.api.http.transport import new_session
 from xray_analytics.api.storage import Metered, Storage, check_host
 from xray_analytics.errors import InputError, UploadError
+from xray_analytics.grammar.addresses import (
+    check_path,
+    is_meant_as_url,
+    is_private_host,
+    is_public,
+    parse,
+    place,
+    service,
+)
 from xray_analytics.sandbox.service.deliveries import is_local
 from xray_analytics.store.remote import filesystem
 from xray_analytics.store.remote.published import PublishedStore

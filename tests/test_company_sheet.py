@@ -8,7 +8,7 @@ import pytest
 
 from xray_analytics import Sandbox, Store, XRayClient, attach, sync
 from xray_analytics.errors import InputError
-from xray_analytics.identity import code_fault
+from xray_analytics.grammar.identity import code_fault
 from xray_analytics.report import company
 from xray_analytics.report.company import results
 from xray_analytics.report.document import pdf

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xray_analytics import Sandbox, Store, XRayClient, cli, export, forms, portfolio, sync
+from xray_analytics import Sandbox, Store, XRayClient, cli, export, portfolio, sync
 from xray_analytics.analysis.validation import psi
 from xray_analytics.errors import InputError
+from xray_analytics.grammar import forms
 from xray_analytics.schema import ARROW
 from xray_analytics.tables import TABLES
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xray_analytics.analysis.quality.findings import findings
 from xray_analytics.errors import InputError
-from xray_analytics.identity import code_fault, company_code, without_blanks
+from xray_analytics.grammar.identity import code_fault, company_code, without_blanks
 from xray_analytics.sandbox.economy.identifiers import siren
 from xray_analytics.tidy.batch import Received, tidy
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from xray_analytics.addresses import parse
 from xray_analytics.api.http.body import BOM
 from xray_analytics.api.storage import Receipt
 from xray_analytics.api.webhooks import signature
+from xray_analytics.grammar.addresses import parse
 from xray_analytics.settings import Secret, Settings, WebhookSettings
 
 NOW, ID = datetime(2026, 3, 1, 12, tzinfo=UTC), "61b1aaa1015c69003931e945"

@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from faults.server import FaultServer, Reply, reply
 
-from xray_analytics.addresses import parse
 from xray_analytics.api.http.body import decoded, is_json, is_json_type
 from xray_analytics.api.http.credentials import credentials_for
 from xray_analytics.api.http.deadline import Watchdog
@@ -45,6 +44,7 @@ from xray_analytics.errors import (
     UnavailableError,
     XRayError,
 )
+from xray_analytics.grammar.addresses import parse
 from xray_analytics.settings import Settings
 
 TOKEN = "canary-5e55"

@@ -10,17 +10,17 @@ The way of the data::
 
 To change what is on the left, open what is on the right::
 
-    a table or column, its unit, meaning or check  ▸ tables, schema
-    what is a company number                       ▸ identity
-    what can be set, what is said when it fails    ▸ settings, errors
-    how the service is talked to, and where it is  ▸ api, addresses
-    how a payload becomes rows                     ▸ tidy
-    how data come in, again, and go                ▸ ingest
-    how they are kept, seen as of a day, written   ▸ store, engine, files, forms
-    a figure, and its picture                      ▸ analysis, charts
-    what a committee or a model team is handed     ▸ report, export
-    the fictitious service                         ▸ sandbox
-    a command, its options, what it prints         ▸ cli, console
+    a table or column, its unit, meaning or check   ▸ tables, schema
+    an address, a company number, a value in a file ▸ grammar
+    what can be set, what is said when it fails     ▸ settings, errors
+    how the service is talked to                    ▸ api
+    how a payload becomes rows                      ▸ tidy
+    how data come in, again, and go                 ▸ ingest
+    how they are kept, seen as of a day, written    ▸ store, engine, files
+    a figure, and its picture                       ▸ analysis, charts
+    what a committee or a model team is handed      ▸ report, export
+    the fictitious service                          ▸ sandbox
+    a command, its options, what it prints          ▸ cli, console
 
 Names are loaded when they are first used, so that importing the package costs next to nothing.
 """

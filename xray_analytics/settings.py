@@ -16,8 +16,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Never, Self, TypeGuard
 
-from . import addresses
 from .errors import InputError
+from .grammar import addresses
 
 DEFAULT_BASE_URL = "https://api.lending.soprafinancing.io"
 DEFAULT_API_VERSION = "2024-01-25"

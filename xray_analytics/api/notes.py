@@ -16,8 +16,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Self
 
-from .. import identity
 from ..errors import InputError
+from ..grammar import identity
 
 GENDER_LEVELS = ("0-20%", "21-40%", "41-60%", "61-80%", "81-100%")
 JOB_LEVELS = ("0", "1", "2-5", "6-10", "10+")

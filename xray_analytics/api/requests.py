@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .. import identity
 from ..errors import ApiError
+from ..grammar import identity
 
 if TYPE_CHECKING:
     from .answer import Answer

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .. import addresses
 from ..errors import UnavailableError, UploadError
+from ..grammar import addresses
 from ..settings import Settings
 from .http.deadline import Limit, Watchdog
 from .http.failure import Failure

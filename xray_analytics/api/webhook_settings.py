@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from .. import addresses
 from ..errors import InputError, WebhookError
+from ..grammar import addresses
 from ..settings import Secret, Settings, is_id
 from .http.body import UNREADABLE
 from .http.transport import Transport

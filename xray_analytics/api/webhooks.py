@@ -31,8 +31,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..addresses import LOOPBACK_HOSTS
 from ..errors import InputError, StoreError, WebhookError
+from ..grammar.addresses import LOOPBACK_HOSTS
 from ..settings import DEFAULT_ID_PATTERN, Secret, WebhookSettings, is_id
 from .journal import Journal
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import identity
 from ..console import progress
 from ..errors import InputError
+from ..grammar import identity
 from .options import (
     DEFAULT_STORE,
     JsonOption,

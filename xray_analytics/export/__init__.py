@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ..forms import write_frame
+from ..grammar.forms import write_frame
 from .backtest import Backtest, make_backtest, write_backtest
 from .checking import check_backtest
 from .pseudonyms import default_key_file

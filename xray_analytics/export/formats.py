@@ -23,7 +23,7 @@ import pyarrow.parquet
 import xlsxwriter
 
 from ..errors import InputError
-from ..forms import FORMULA, XLSX_LONGEST_TEXT, XLSX_MOST_COLUMNS, XLSX_MOST_ROWS, write_cell
+from ..grammar.forms import FORMULA, XLSX_LONGEST_TEXT, XLSX_MOST_COLUMNS, XLSX_MOST_ROWS, write_cell
 from ..schema import ARROW, Column
 
 _STATA_LONGEST_NAME = 32

@@ -17,8 +17,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .. import identity, tables
+from .. import tables
 from ..errors import InputError
+from ..grammar import identity
 from ..schema import ARROW, Table
 from ..store import Store, Tombstones
 from ..store.tombstones import without

@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from .. import identity
 from ..errors import InputError
+from ..grammar import identity
 from ..schema import ARROW, Column, Problem, Table, schema_error
 from . import cells
 from .cells import Wrong

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from .. import addresses, engine, tables
+from .. import engine, tables
 from ..errors import InputError, StoreError
+from ..grammar import addresses
 from . import commits, documents, maintenance, manifests, raw, snapshot, tombstones, verification
 from .commits import Writer
 from .manifests import Manifest

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import identity
 from ..errors import InputError
+from ..grammar import identity
 from ..tables import REQUEST_NOTES, REQUESTS
 from .decode import Json, to_json
 from .drift import DriftNotes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ... import addresses
+from ...grammar import addresses
 from ...settings import Settings
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
-from ...addresses import Address, is_public
+from ...grammar.addresses import Address, is_public
 
 # A call may still be connecting when its time is up, and have no socket yet: look again after this many seconds.
 _AGAIN = 0.02

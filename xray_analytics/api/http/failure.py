@@ -11,7 +11,6 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from ... import addresses
 from ...errors import (
     ApiError,
     AuthenticationError,
@@ -23,6 +22,7 @@ from ...errors import (
     SilentServiceError,
     UnavailableError,
 )
+from ...grammar import addresses
 from ...settings import Settings
 from .body import UNREADABLE
 

@@ -33,7 +33,6 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.exceptions import SSLError as UrllibSSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 
-from ... import addresses
 from ...errors import (
     ApiError,
     AuthenticationError,
@@ -43,6 +42,7 @@ from ...errors import (
     SilentServiceError,
     UnavailableError,
 )
+from ...grammar import addresses
 from ...settings import Settings
 from .body import decoded, is_json, is_json_type
 from .credentials import credentials_for

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ... import identity
 from ...analysis import cashflow, monitoring, quality
 from ...analysis.cashflow import labels
 from ...analysis.portfolio import flags, ratios
 from ...errors import InputError
+from ...grammar import identity
 from ..edition import Edition
 from ..masking import codes_of_persons, with_names, without_labels
 from ..snapshot import all_synthetic, day_of, of_reports

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from ... import addresses
+from ...grammar import addresses
 from ..payloads.reports import encode
 
 SIGNATURE_HEADER, TIMESTAMP_HEADER = "X-October-Signature", "X-October-Timestamp"

@@ -17,8 +17,9 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import fs
 
-from ... import addresses, files
+from ... import files
 from ...errors import InputError, StoreError
+from ...grammar import addresses
 
 _SPARK_SCHEMES = {"s3": "s3a"}
 _AWS_CODE = re.compile(r"AWS Error ([A-Z_]+)|\[code: (\w+)|HTTP status (\d+)")

@@ -18,8 +18,9 @@ from pathlib import Path
 import platformdirs
 from pyarrow import fs
 
-from ... import addresses, engine, files
+from ... import engine, files
 from ...errors import InputError, StoreError
+from ...grammar import addresses
 from .. import manifests
 from ..manifests import Manifest
 from ..parts import Part

@@ -34,8 +34,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from . import files
-from .errors import InputError
+from .. import files
+from ..errors import InputError
 
 FORMULA = r"^ *[=+\-@\t\r\n＝＋－＠']"
 XLSX_MOST_ROWS = 1_048_575

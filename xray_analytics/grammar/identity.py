@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from .errors import InputError
+from ..errors import InputError
 
 SIREN_DIGITS, SIRET_DIGITS = 9, 14
 _LENGTHS = {"siren": SIREN_DIGITS, "kvk": 8}
