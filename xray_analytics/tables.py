@@ -320,8 +320,8 @@ STATEMENT_SUMMARIES = Table(
         Column(
             "has_basis",
             "bool",
-            "Whether its days rest on something: transactions that can all be read, or totals or balances that stood still.",
-            required=True,
+            "Whether its days rest on something: transactions that can all be read, or totals or balances that stood still; "
+            "null counts as true.",
         ),
         EXTRA,
     ),

@@ -33,6 +33,20 @@ REPORT_COLUMNS = (
 )  # fmt: skip
 CLASS_COLUMNS = {"bank": "bank_risk_class", "financial": "financial_risk_class"}
 _TEXT, _FLOAT, _DAY = pd.StringDtype("pyarrow", na_value=pd.NA), np.dtype("float64"), np.dtype("datetime64[us]")
+# What frames made by hand, or by an older package, need not have: null, and nothing is concluded from it.
+MAY_LACK: Mapping[str, tuple[str, ...]] = {
+    "reports": ("n_accounts", "n_transactions", "n_unread_transactions", "total_credit", "total_debit"),
+    "transactions": ("currency",),
+    "statement_summaries": ("has_basis",),
+    "monthly_summaries": ("currency", "flow_basis", "unreconciled_amount"),
+    "flows": ("currency", "flow_basis", "unreconciled_amount", "operating_credit", "operating_debit"),
+    "daily_balances": ("currency",),
+    "company_metrics": ("currency",),
+}
+_NOTHING = {
+    kind: nw.lit(None, dtype)
+    for kind, dtype in (("text", nw.String), ("money", nw.Float64), ("int", nw.Int64), ("bool", nw.Boolean))
+}
 _INSTANT = pa.timestamp("us")  # of UTC, without saying so
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 _PANDAS: dict[str, Any] = {  # dtypes and not their names, which pandas would parse for every column again
@@ -52,7 +66,8 @@ class Versions:
 def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any]:
     """These columns of a frame, lazily: money as float64, days as midnight, everything else as it is.
 
-    Columns that the table does not declare are passed through; all of them must be there.
+    Columns that the table does not declare are passed through; all of them must be there, but for those in `MAY_LACK`,
+    which are null where they are absent.
 
     Raises
     ------
@@ -60,7 +75,22 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
         It is no frame, or a column is absent or of the wrong type; the message names the column and its table.
     """
     names = list(dict.fromkeys(columns))
-    return _checked(frame, table, names).select(*(_expression(name, table) for name in names))
+    absent = lacking(frame, table, names)
+    rows = _checked(frame, table, [name for name in names if name not in absent])
+    return rows.select(*(_NOTHING[table[n].kind].alias(n) if n in absent else _expression(n, table) for n in names))
+
+
+def lacking(frame: Frame, table: Table, columns: Iterable[str]) -> list[str]:
+    """Those of these columns that a frame lacks and may lack.
+
+    Raises
+    ------
+    InputError
+        It is no frame.
+    """
+    may = [name for name in columns if name in MAY_LACK.get(table.name, ())]
+    found = lazy(frame, table, ()).columns if may else ()
+    return [name for name in may if name not in found]
 
 
 def _checked(frame: Frame, table: Table, names: Sequence[str]) -> nw.LazyFrame[Any]:
@@ -199,9 +229,10 @@ def newest_versions(
     A creation time that is unknown becomes `available_at`, which every row has.
     """
     names = list(dict.fromkeys((*REPORT_COLUMNS, *columns)))
-    known = {name: _expression(name, REPORTS) for name in names}
+    absent = lacking(reports, REPORTS, names)
+    known = {name: _NOTHING[REPORTS[name].kind] if name in absent else _expression(name, REPORTS) for name in names}
     known["created_at"] = nw.coalesce("created_at", "available_at")
-    rows = _checked(reports, REPORTS, names).select(**known)
+    rows = _checked(reports, REPORTS, [name for name in names if name not in absent]).select(**known)
     if product is not None:
         rows = rows.filter(nw.col("product") == product)
     if as_of is not None:

@@ -184,7 +184,7 @@ def _spans(batch: _Batch) -> Spans:
     ends = np.array(days, np.int64).reshape(-1, 2) - _EPOCH
     names = ("start_balance", "end_balance", "total_credit", "total_debit")
     money = [column for name in names for column in _known([getattr(s, name) for *_, s in found])]
-    return Spans(places[:, 0], places[:, 1], ends[:, 0], ends[:, 1], *money, np.ones(len(found), bool))
+    return Spans(*[*places.T, *ends.T, *money, np.ones(len(found), bool)])
 
 
 def _known(values: Sequence[int | None]) -> tuple[Array, Array]:
