@@ -28,6 +28,7 @@ PRODUCTS = ("bank", "financial", "doc", "esg", "manager", "other")
 RISK_CLASSES = (1, 2, 3, 4, 5)
 SEVERITIES = ("high", "medium", "low")
 CLASS_LETTERS = {1: "A", 2: "B", 3: "C", 4: "D", 5: "E"}  # assumed: A..E = 1..5; for display only
+MAX_UNREAD_RATIO = 0.01  # of the transactions of a report; where more cannot be read, the run says so
 MINIMUM_DATA_SANITY_PCT = 70  # documented: below it a bank report has no rating
 
 # Assumed: the members of a transaction are not documented. House column -> member names to look for, in order.

@@ -127,6 +127,29 @@ def monthly_flows(
     return flows
 
 
+def in_main_currency(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Of rows with `company_id` and `currency` those in the currency of most companies, and how many others there are.
+
+    Ties go to the most rows, then to a named currency, then by name; ``attrs`` stay.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"company_id": ["a", "b", "c", "c"], "currency": ["EUR", "EUR", "JPY", "EUR"]})
+    >>> shown, n_others = in_main_currency(rows)
+    >>> shown["company_id"].tolist(), n_others
+    (['a', 'b', 'c'], 1)
+    """
+    currency = rows["currency"].fillna("")
+    sizes = rows.groupby(currency)["company_id"].agg(["nunique", "size"]).rename_axis("name").reset_index()
+    sizes["is_unnamed"] = sizes["name"] == ""
+    order, rising = ["nunique", "size", "is_unnamed", "name"], [False, False, True, True]
+    ranked = sizes.sort_values(order, ascending=rising)["name"].tolist()
+    is_main = currency == ranked[0] if ranked else currency.notna()
+    shown = rows[is_main].reset_index(drop=True)
+    shown.attrs = dict(rows.attrs)
+    return shown, int(rows.loc[~is_main, "company_id"].nunique())
+
+
 def _whole_months(monthly: Frame, reports: Frame) -> tuple[pd.DataFrame, pd.Series[str], pd.DataFrame, dict[str, int]]:
     """Of each company and month the row of the report that covers it best, currencies settled.
 
