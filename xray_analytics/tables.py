@@ -89,7 +89,7 @@ COMPANY_KEY = Column("company_id", "id", "Company code as text, leading zeros ke
 ACCOUNT_NO = Column(
     "account_no", "int", "Account within the report, from 0; null where accounts cannot be told apart.", lo=0
 )
-CURRENCY = _text("currency", "Currency as sent; null where none is named (EUR is assumed for display only).")
+CURRENCY = _text("currency", "Currency as sent; null where none is named, and none is assumed.")
 EXTRA = Column("extra", "json", "Members this package does not know, as sent; null when there are none.")
 FETCHED_AT = Column("fetched_at", "instant", "When the bytes were received.", unit="UTC", required=True)
 RAW_SHA256 = Column("raw_sha256", "id", "SHA-256 of the bytes as received.", required=True)

@@ -279,7 +279,7 @@ def currency_of(frame: pd.DataFrame, title: str) -> str:
         return str(frame.attrs["currency"])
     found = frame["currency"].drop_duplicates() if "currency" in frame else pd.Series(dtype="string")
     if len(found) > 1:
-        raise InputError(f"cannot draw {title!r}: the frame holds several currencies; pass one at a time")
+        raise InputError(f"cannot draw {title!r}: the frame holds several currencies; pass one, as of in_main_currency")
     return "amount" if found.dropna().empty else str(found.iloc[0])
 
 

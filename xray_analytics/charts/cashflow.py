@@ -42,6 +42,7 @@ def plot_negative_days(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
     needed = ("month", "negative_day_share_ratio")
     with canvas.drawing(frame, "cashflow.portfolio_months", needed, ax, title or "Days below zero by month") as axes:
         frame = frame.sort_values("month")
+        canvas.currency_of(frame, title or "Days below zero by month")
         at = canvas.month_no(frame["month"])
         axes.plot(*canvas.with_gaps(at, floats(frame["negative_day_share_ratio"])), color=WINE, marker="o")
         axes.margins(y=0.1)

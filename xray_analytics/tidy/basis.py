@@ -59,6 +59,8 @@ def has_basis(spans: Spans, moved: Moved) -> Array:
 
 def rest_on_statements(months: Months, spans: Spans) -> Months:
     """Months that rest on nothing get the totals of the statements that cover exactly them, where there are such."""
+    if (months.basis != NOTHING).all():
+        return months
     ledger, month, stated = _whole_months(spans)
     at = np.searchsorted(keys_of(months.ledger, months.month), keys_of(ledger, month))
     is_wanted = months.basis[at] == NOTHING

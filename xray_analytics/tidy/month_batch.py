@@ -97,8 +97,8 @@ def months_of(ledgers: Sequence[Ledger], entered: Entered) -> Summed:
     bare = np.bincount(of_books.ledger, minlength=len(books.ledger)) == 0
     months.basis[(lost[books.ledger] & bare)[months.ledger]] = NOTHING
     plain = ~books.is_mixed[spans.ledger] & (books.account[spans.ledger] != JOINT)
-    months = rest_on_statements(months, spans.where(plain))
-    months = with_unreconciled(months, spans.where(plain), moved.where(plain))
+    seen, moved = (spans, moved) if plain.all() else (spans.where(plain), moved.where(plain))
+    months = with_unreconciled(rest_on_statements(months, seen), seen, moved)
     joint = _joint(batch, books, flows, (days, months))
     return _stack(books, months, joint, _by_statement(batch, spans))
 
@@ -345,8 +345,9 @@ def _joint(batch: _Batch, books: _Books, flows: Flows, found: tuple[Days, Months
     own = days.where(several[days.ledger])
     shared = together(own, group, n_books)
     of_report, n_of_report = _groups(replace(books, currency=[None] * len(books.currency)), several)
-    every = together(own, of_report, n_of_report)
-    shared = shared.where(_is_in(of_report[shared.ledger], shared.day, every))
+    if (group != of_report).any():  # a day of one currency has to be one of the others as well
+        every = together(own, of_report, n_of_report)
+        shared = shared.where(_is_in(of_report[shared.ledger], shared.day, every))
     flows = flows.where(several[flows.ledger])
     flows = replace(flows, ledger=group[flows.ledger])
     joint = monthly(flows.where(_is_in(flows.ledger, flows.day, shared)), shared)
