@@ -246,7 +246,7 @@ class Truth:
         return Fraction(gap * sum(d.replace(day=1) == month for d in self.days(s)), len(self.days(s)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(ledgers(), st.booleans())
 def test_account_months_are_those_of_the_truth(ledger, newest_first):
     statements, entries = ledger
@@ -274,10 +274,10 @@ def test_account_months_are_those_of_the_truth(ledger, newest_first):
     bases = rows.assign(rank=rows["flow_basis"].map({"statement": 1, "entries": 2}).fillna(0))
     weakest = bases[bases["account_no"].notna()].groupby("month")["rank"].min()
     joint = bases[bases["account_no"].isna() & (bases["n_days_covered"] > 0)]
-    assert (joint["rank"] >= joint["month"].map(weakest)).all()  # a currency rests on its own accounts
-    length = joint["month"].dt.days_in_month
-    assert (joint["rank"][joint["is_complete"].astype(bool)] > 0).all()
-    assert (joint["n_days_covered"] <= length).all()
+    least, is_whole = joint["month"].map(weakest), joint["n_days_covered"] == joint["month"].dt.days_in_month
+    summed = is_whole | (least != 1)  # totals of statements are of whole months: of fewer joint days they say nothing
+    assert (joint["rank"][summed] >= least[summed]).all()  # a currency rests on its own accounts
+    assert (joint["is_complete"].astype(bool) == (is_whole & (joint["rank"] > 0))).all()
 
 
 # --------------------------------------------------------------------------------------------- metamorphic
