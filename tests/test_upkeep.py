@@ -255,12 +255,12 @@ def test_schema__older_is_said_and_made_anew_by_who_brings_data(store, xray, mon
     monkeypatch.setattr(tables, "SCHEMA_VERSION", tables.SCHEMA_VERSION + 1)
     for command in (["status"], ["read", "reports"], ["compact"], ["forget", "--company", SIRENS[0], "--yes"]):
         code, _, err = xray(*command, "--store", store.path)
-        assert (code, "its tables have schema 1, this package's have 2; run `xray rebuild`" in err) == (6, True)
+        assert (code, "its tables have schema 2, this package's have 3; run `xray rebuild`" in err) == (6, True)
     assert [f.remedy for f in store.verify()] == ["run `xray rebuild`"]
     bring(store, *everything())
-    assert (store.head.schema_version, store.head.number, says(store)) == (2, 10, before)
-    monkeypatch.setattr(tables, "SCHEMA_VERSION", 1)
-    with pytest.raises(StoreError, match="this package knows up to 1: upgrade it"):
+    assert (store.head.schema_version, store.head.number, says(store)) == (3, 10, before)
+    monkeypatch.setattr(tables, "SCHEMA_VERSION", 2)
+    with pytest.raises(StoreError, match="this package knows up to 2: upgrade it"):
         store.snapshot()
     with pytest.raises(StoreError, match="upgrade it"):
         rebuild(store)
