@@ -7,13 +7,15 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
+import duckdb
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xray_analytics import Store, import_files
-from xray_analytics.analysis import cashflow, monitoring, quality
+from xray_analytics.analysis import cashflow, frames, monitoring, quality
 from xray_analytics.tables import MONTHLY_SUMMARIES, REPORTS, STATEMENT_SUMMARIES, TRANSACTIONS
 from xray_analytics.tidy.batch import Received, tidy
 
@@ -57,9 +59,9 @@ def months_of(*reports, account=None):
     return dict(zip(keys, zip(rows["flow_basis"], rows["total_credit"], rows["total_debit"], strict=True), strict=True))
 
 
-def flows_of(frames, *, together=False, **more):
-    given = {"transactions": frames["transactions"], "statements": frames["statement_summaries"]} if together else {}
-    return cashflow.monthly_flows(frames["monthly_summaries"], frames["reports"], **given, **more)
+def flows_of(found, *, together=False, **more):
+    given = {"transactions": found["transactions"], "statements": found["statement_summaries"]} if together else {}
+    return cashflow.monthly_flows(found["monthly_summaries"], found["reports"], **given, **more)
 
 
 # --------------------------------------------------------------------------------------------- by hand
@@ -260,10 +262,10 @@ def test_account_months_are_those_of_the_truth(ledger, newest_first):
         entry(e["day"] and str(e["day"]), e["amount"], iban=(A, B)[e["no"]], currency=e["currency"], number=e["number"])
         for e in entries
     ]
-    frames = tidied(report(given_statements, given_entries[:: -1 if newest_first else 1]))
-    has_basis = frames["statement_summaries"]["has_basis"].tolist()
+    tables_ = tidied(report(given_statements, given_entries[:: -1 if newest_first else 1]))
+    has_basis = tables_["statement_summaries"]["has_basis"].tolist()
     assert has_basis == [truth.has_basis(s) for s in statements]
-    rows = frames["monthly_summaries"]
+    rows = tables_["monthly_summaries"]
     for row in rows[rows["account_no"].notna()].astype(object).where(rows.notna(), None).to_dict("records"):
         basis, credit, debit, off = truth.month(row["account_no"], row["month"].date())
         assert (row["flow_basis"], row["total_credit"], row["total_debit"]) == (basis, credit, debit)
@@ -336,9 +338,9 @@ def test_one_hundred_where_three_hundred_is_right():
     for together in (False, True):
         row = flows_of(tidied(old, new), together=together).iloc[0]
         assert (row["total_credit"], row["is_complete"], row["report_id"]) == (300.0, True, "r1")
-    frames = tidied(old, new)
+    tables_ = tidied(old, new)
     parties = cashflow.counterparty_concentration(
-        frames["transactions"].assign(label="VIR X", counterparty="X"), frames["reports"]
+        tables_["transactions"].assign(label="VIR X", counterparty="X"), tables_["reports"]
     )
     assert parties["total"].tolist() == [300.0]  # the same rule where only the periods of the reports are known
 
@@ -370,10 +372,23 @@ def test_list_deleted__every_flow_is_null_and_nothing_is_filled(entries, with_to
 
 
 def test_days_without_a_basis__have_no_credits_and_no_balance():
-    frames = tidied(report([statement("2021-08-31", "2021-09-02", sb=1, eb=9)], None))
-    daily = cashflow.daily_balances(frames["transactions"], frames["statement_summaries"])
+    tables_ = tidied(report([statement("2021-08-31", "2021-09-02", sb=1, eb=9)], None))
+    daily = cashflow.daily_balances(tables_["transactions"], tables_["statement_summaries"])
     assert daily[["credit", "debit", "balance"]].isna().all(axis=None)
     assert set(daily["basis"]) == {"unknown"}
+
+
+@pytest.mark.parametrize("n", [0, 2])
+@pytest.mark.parametrize("kind", ["pandas", "arrow", "duckdb"])
+def test_frames_made_by_hand__may_lack_what_is_new(kind, n):
+    """Null, and has_basis true: nothing is concluded from what an older package did not know."""
+    keys = pa.table({"report_id": pa.array(["a"] * n, pa.string()), "report_version": pa.array([1] * n, pa.int64())})
+    frame = {"pandas": keys.to_pandas, "arrow": lambda: keys, "duckdb": lambda: duckdb.from_arrow(keys)}[kind]()
+    for table in TABLES:
+        names = frames.MAY_LACK[table.name]
+        found = frames.collect(frames.scan(frame, table, ("report_id", *names)), table)
+        assert len(found) == n
+        assert found[list(names)].isna().all(axis=None) if names != ("has_basis",) else found["has_basis"].all()
 
 
 # --------------------------------------------------------------------------------------------- accounts and currencies
@@ -385,9 +400,9 @@ def test_joint_day__is_one_that_every_account_of_the_company_covers_on_both_path
     b = statement("2021-01-31", "2021-02-28", iban=B)
     rows = [entry("2021-01-05", 100), entry("2021-02-05", 50), entry("2021-02-06", 30, iban=B)]
     apart = [report([a[0]], rows[:1]), report([a[1], b], rows[1:], no=2, created="2025-03-10T00:00:00Z")]
-    for frames in (tidied(report([*a, b], rows)), tidied(*apart)):
+    for tables_ in (tidied(report([*a, b], rows)), tidied(*apart)):
         for together in (False, True):
-            flows = flows_of(frames, together=together)
+            flows = flows_of(tables_, together=together)
             assert flows[["month", "total_credit"]].values.tolist() == [[pd.Timestamp("2021-02-01"), 80.0]]
     assert flows.attrs["base"]["excluded"]["not_every_account"] == 1
 
@@ -425,8 +440,8 @@ def test_two_accounts_of_one_report__null_is_added_to_the_named_one():
 def test_currencies__are_never_added():
     whole = [statement("2021-08-31", "2021-09-30"), statement("2021-08-31", "2021-09-30", iban=B)]
     rows = [entry("2021-09-03", 5), entry("2021-09-04", 700, iban=B, currency="JPY")]
-    frames = tidied(report(whole, rows), report(whole[:1], rows[:1], no=2, company="732829320"))
-    flows = flows_of(frames)
+    tables_ = tidied(report(whole, rows), report(whole[:1], rows[:1], no=2, company="732829320"))
+    flows = flows_of(tables_)
     months = cashflow.portfolio_months(flows)
     assert months[["currency", "n_companies", "total_credit"]].values.tolist() == [["EUR", 2, 10.0], ["JPY", 1, 700.0]]
     metrics = cashflow.company_metrics(flows, as_of="2025-01-01")

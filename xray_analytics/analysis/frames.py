@@ -43,10 +43,8 @@ MAY_LACK: Mapping[str, tuple[str, ...]] = {
     "daily_balances": ("currency",),
     "company_metrics": ("currency",),
 }
-_NOTHING = {
-    kind: nw.lit(None, dtype)
-    for kind, dtype in (("text", nw.String), ("money", nw.Float64), ("int", nw.Int64), ("bool", nw.Boolean))
-}
+_NOTHING = {"text": nw.lit(None, nw.String), "money": nw.lit(None, nw.Float64), "int": nw.lit(None, nw.Float64)}
+_NOTHING["bool"] = nw.lit(value=True)  # `has_basis`, the only one: null counts as true, and pandas has no null here
 _INSTANT = pa.timestamp("us")  # of UTC, without saying so
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 _PANDAS: dict[str, Any] = {  # dtypes and not their names, which pandas would parse for every column again
