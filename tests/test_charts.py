@@ -150,14 +150,14 @@ def test_class_over_time__shares_of_too_few_stay_empty():
 def test_portfolio_months__debits_hang_and_a_missing_month_leaves_a_gap():
     axes = charts.plot_portfolio_months(months())
     assert heights(axes) == [2, 3, 4, -1, -3, -5]
-    assert axes.get_ylabel() == "EUR million per month"
+    assert axes.get_ylabel() == "amount million per month"
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1, 0, np.nan, -1])
     assert ticks(axes.xaxis) == ["2025-01", "2025-02", "2025-04"]
 
 
 def test_months_and_classes_without_any_company_are_drawn_empty():
     nothing = months().assign(total_credit=np.nan, total_debit=np.nan, net_flow=np.nan, negative_day_share_ratio=np.nan)
-    assert charts.plot_portfolio_months(nothing).get_ylabel() == "EUR per month"
+    assert charts.plot_portfolio_months(nothing).get_ylabel() == "amount per month"
     assert "<svg" in charts.to_svg(charts.plot_negative_days(nothing))
     assert heights(charts.plot_class_distribution(classes().assign(n_companies=0, share_ratio=np.nan))) == [0] * 6
 

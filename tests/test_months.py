@@ -52,6 +52,20 @@ class Account:
             if closing is not None:
                 self.anchors[day] = closing
 
+    def based(self, day: date) -> bool:
+        """Whether every statement that covers the day has readable entries, or none and an unmoved balance."""
+        found = []
+        for s in (s for s in self.statements if s["start"] < day <= s["end"]):
+            amounts = [e["amount"] for e in self.entries if s["start"] < e["day"] <= s["end"]]
+            stood_still = s["sb"] is not None and s["sb"] == s["eb"]
+            found.append(None not in amounts and (bool(amounts) or stood_still))
+        return all(found)
+
+    def rests(self, month: date) -> bool:
+        """Whether all its days of the month have a basis, and all its entries an amount."""
+        covered = all(self.based(d) for d in self.covered if d.replace(day=1) == month)
+        return covered and None not in [e["amount"] for e in self.entries if e["day"].replace(day=1) == month]
+
     def moved(self, day: date) -> int | None:
         amounts = [e["amount"] for e in self.by_day.get(day, ())]
         return None if None in amounts else sum(amounts)
@@ -115,10 +129,11 @@ def month_row(accounts: list[Account], days: set[date], entries: list[Row], mont
         "is_complete": len(inside) == (following - month).days,
     }
     amounts = [e["amount"] for e in booked]
-    if None not in amounts:
-        row["total_credit"] = sum(a for a in amounts if a > 0)
-        row["total_debit"] = -sum(a for a in amounts if a < 0)
-        row["net_flow"] = sum(amounts)
+    if not all(account.rests(month) for account in accounts):
+        return dict.fromkeys(COLUMNS) | {"n_days_covered": len(inside), "is_complete": False}
+    row["total_credit"] = sum(a for a in amounts if a > 0)
+    row["total_debit"] = -sum(a for a in amounts if a < 0)
+    row["net_flow"] = sum(amounts)
     if inside:
         balances = [total(d) for d in inside]
         row["opening_balance"], row["closing_balance"] = total(inside[0] - timedelta(1)), balances[-1]
@@ -184,6 +199,12 @@ def accounts(draw: st.DrawFn, no: int) -> tuple[list[Row], list[Row]]:
 
 def months_of(statements: list[Row], entries: list[Row], **more: Any) -> dict[tuple[int | None, date], Row]:
     """What tidy makes of it, through the payload; money in cents."""
+    found = rows_of(statements, entries, **more)
+    return {(row["account_no"], row["month"]): {name: in_cents(row[name]) for name in COLUMNS} for row in found}
+
+
+def rows_of(statements: list[Row], entries: list[Row], **more: Any) -> list[Row]:
+    """Its rows of `monthly_summaries`."""
     summary = [
         {
             "startDate": str(s["start"]),
@@ -209,8 +230,8 @@ def months_of(statements: list[Row], entries: list[Row], **more: Any) -> dict[tu
     body = json.dumps({"report": {"id": "r1", "source": "bank_xray", "raw": raw}}).encode()
     tidied = tidy([Received(body, FETCHED_AT, "r1")])
     assert tidied.outcomes[0].error is None
-    found = tidied.tables["monthly_summaries"].to_pylist()
-    return {(row["account_no"], row["month"]): {name: in_cents(row[name]) for name in COLUMNS} for row in found}
+    rows: list[Row] = tidied.tables["monthly_summaries"].to_pylist()
+    return rows
 
 
 def in_cents(value: Any) -> Any:
@@ -292,17 +313,18 @@ def test_accounts_that_cannot_be_told_apart_have_flows_and_no_balances() -> None
 
 def test_currencies_are_never_added() -> None:
     entries = [entry("2021-02-10", 200, currency="EUR"), entry("2021-02-11", 100, currency="USD")]
-    found = months_of([statement("2021-01-31", "2021-02-28", 0, 300)], entries, names=["currency"])
-    for row in found.values():
-        assert row["n_transactions"] == 2
-        assert {row[name] for name in COLUMNS if "balance" in name or "total" in name or name == "net_flow"} == {None}
+    found = rows_of([statement("2021-01-31", "2021-02-28", 0, 300)], entries, names=["currency"])
+    assert [row["account_no"] for row in found] == [0, 0, None, None]
+    for row in found:
+        assert row["n_transactions"] == 1
+        assert in_cents(row["total_credit"]) == {"EUR": 200, "USD": 100}[row["currency"]]
+        assert {row[name] for name in COLUMNS if "balance" in name} == {row["unreconciled_amount"]} == {None}
 
 
-def test_an_undated_transaction_stops_balances_from_being_carried() -> None:
+def test_nothing_is_said_where_a_transaction_has_no_day() -> None:
     found = months_of([statement("2021-01-31", "2021-02-28", 100, 300)], [entry("", 200)])
     row = found[0, date(2021, 2, 1)]
-    assert (row["n_transactions"], row["opening_balance"], row["closing_balance"]) == (0, 100, 300)
-    assert row["average_daily_balance"] is None
+    assert row == dict.fromkeys(COLUMNS) | {"n_days_covered": 28, "is_complete": False}
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_documented_bank_report_gives_exact_rows() -> None:
             "n_accounts": 1,
             "n_statements": 1,
             "n_transactions": 0,
+            "n_unread_transactions": 0,
             "n_days_covered": 31,
             "total_credit": Decimal("164341.91"),
             "total_debit": Decimal("68226.41"),
@@ -123,6 +124,7 @@ def test_documented_bank_report_gives_exact_rows() -> None:
         "total_credit": Decimal("164341.91"),
         "total_debit": Decimal("68226.41"),
         "movements": "correct",
+        "has_basis": False,
     }
     net = statement["total_credit"] - statement["total_debit"]
     assert statement["start_balance"] + net == statement["end_balance"]

@@ -14,7 +14,8 @@ from .schema import Column, Kind, Table
 
 __all__ = [
     "ACCOUNTS", "BANK_FLAG_CRITERIA", "BEGINS", "BOOKKEEPING_TABLES", "CLASS_LETTERS", "COMPANIES", "CREDIT_DEBIT_PAIRS",
-    "DERIVED_TABLES", "DRIFT", "EXPOSURES", "FINANCIAL_RATIOS", "FINANCIAL_REASONS", "HAPPENS", "LENDER_TABLES", "LOANS", "MEDIA",
+    "DERIVED_TABLES", "DRIFT", "EXPOSURES", "FINANCIAL_RATIOS", "FINANCIAL_REASONS", "FLOW_BASES", "HAPPENS", "LENDER_TABLES", "LOANS",
+    "MEDIA",
     "MINIMUM_DATA_SANITY_PCT", "MONTHLY_SUMMARIES", "MOVEMENT_METRICS", "OTHER_FACTS", "OUTCOMES", "PRODUCTS",
     "QUARANTINE", "RAW", "REPORTS", "REPORT_TABLES", "REQUESTS", "REQUEST_NOTES", "REQUEST_TABLES", "RISK_CLASSES",
     "RUNS", "SCHEMA_VERSION", "SEVERITIES", "STATEMENT_SUMMARIES", "SUBJECTS", "TABLES", "TRANSACTIONS", "TRANSACTION_ALIASES",
@@ -28,6 +29,7 @@ PRODUCTS = ("bank", "financial", "doc", "esg", "manager", "other")
 RISK_CLASSES = (1, 2, 3, 4, 5)
 SEVERITIES = ("high", "medium", "low")
 CLASS_LETTERS = {1: "A", 2: "B", 3: "C", 4: "D", 5: "E"}  # assumed: A..E = 1..5; for display only
+MAX_UNREAD_RATIO = 0.01  # of the transactions of a report; where more cannot be read, the run says so
 MINIMUM_DATA_SANITY_PCT = 70  # documented: below it a bank report has no rating
 
 # Assumed: the members of a transaction are not documented. House column -> member names to look for, in order.
@@ -88,7 +90,7 @@ COMPANY_KEY = Column("company_id", "id", "Company code as text, leading zeros ke
 ACCOUNT_NO = Column(
     "account_no", "int", "Account within the report, from 0; null where accounts cannot be told apart.", lo=0
 )
-CURRENCY = _text("currency", "Currency as sent; null where none is named (EUR is assumed for display only).")
+CURRENCY = _text("currency", "Currency as sent; null where none is named, and none is assumed.")
 EXTRA = Column("extra", "json", "Members this package does not know, as sent; null when there are none.")
 FETCHED_AT = Column("fetched_at", "instant", "When the bytes were received.", unit="UTC", required=True)
 RAW_SHA256 = Column("raw_sha256", "id", "SHA-256 of the bytes as received.", required=True)
@@ -209,6 +211,10 @@ REPORTS = Table(
         _count("n_accounts", "Accounts told apart in the report."),
         _count("n_statements", "Statements.", source="raw.summary"),
         _count("n_transactions", "Transactions.", source="raw.allTransactions"),
+        _count(
+            "n_unread_transactions", "Transactions without an amount or a booking day: what rests on them is unknown.",
+            source="raw.allTransactions",
+        ),
         Column("n_days_covered", "int", "Days that at least one statement covers.", unit="days", lo=0),
         _money("total_credit", "Sum of the statements' credits, positive.", source="raw.summary[].totalCreditAmount"),
         _money("total_debit", "Sum of the statements' debits, positive.", source="raw.summary[].totalDebitAmount"),
@@ -315,14 +321,24 @@ STATEMENT_SUMMARIES = Table(
             source="movements",
             known=("correct", "incorrect"),
         ),
+        Column(
+            "has_basis",
+            "bool",
+            "Whether its days rest on something: transactions that can all be read, or totals or balances that stood still; "
+            "null counts as true.",
+        ),
         EXTRA,
     ),
     (*_REPORT_KEY, "statement_no"),
 )
 
+FLOW_BASES = ("entries", "statement")
+
 MONTHLY_SUMMARIES = Table(
     "monthly_summaries",
-    "One row per report, account and calendar month, computed once while tidying: what questions about months read.",
+    "Take one account_no, or the null one: rows of accounts and rows of all accounts together hold the same money, and a "
+    "sum over both doubles it. One row per report, account, currency and calendar month, computed once while tidying: "
+    "what questions about months read. What nothing supports is null, never zero.",
     (
         *_REPORT,
         Column(
@@ -331,15 +347,32 @@ MONTHLY_SUMMARIES = Table(
             "Account; null is all accounts together, on the days that every account covers.",
             lo=0,
         ),
+        _text(
+            "currency",
+            "The one that the account's transactions name, null where none does; an account with several has a row of each.",
+        ),
         Column("month", "date", "First day of the month.", required=True),
-        _count("n_transactions", "Transactions booked."),
-        _money("total_credit", "Credits, positive."),
-        _money("total_debit", "Debits, positive."),
+        _text(
+            "flow_basis",
+            "What the flows rest on: transactions that can all be read; else the totals of the statements that cover exactly "
+            "this month; null is nothing, and then every figure is null.",
+            choices=FLOW_BASES,
+        ),
+        _count("n_transactions", "Transactions booked; null unless the basis is entries."),
+        _money("total_credit", "Credits, positive; null where nothing supports them."),
+        _money("total_debit", "Debits, positive; null where nothing supports them."),
         _money("net_flow", "Credits less debits."),
+        _money(
+            "unreconciled_amount",
+            "What separates transactions from the totals of their statements, by days; null where a total is missing.",
+        ),
         _money("opening_balance", "Balance before the first covered day; null where unknown."),
         _money("closing_balance", "Balance after the last covered day; null where unknown."),
-        _money("minimum_balance", "Lowest balance at the end of a covered day."),
-        _money("average_daily_balance", "Mean of the balances at the end of the covered days."),
+        _money("minimum_balance", "Lowest balance at the end of a covered day; null unless the basis is entries."),
+        _money(
+            "average_daily_balance",
+            "Mean of the balances at the end of the covered days; null unless the basis is entries.",
+        ),
         Column(
             "n_negative_days",
             "int",
@@ -355,10 +388,12 @@ MONTHLY_SUMMARIES = Table(
             lo=0,
             required=True,
         ),
-        _count("n_alerts", "Alerts on the month's transactions."),
-        Column("is_complete", "bool", "The statements cover the whole month.", required=True),
+        _count("n_alerts", "Alerts on the month's transactions; null unless the basis is entries."),
+        Column(
+            "is_complete", "bool", "The statements cover the whole month, and its flows have a basis.", required=True
+        ),
     ),
-    (*_REPORT_KEY, "account_no", "month"),
+    (*_REPORT_KEY, "account_no", "currency", "month"),
 )
 
 BANK_FLAG_CRITERIA = Table(

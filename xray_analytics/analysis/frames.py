@@ -33,6 +33,18 @@ REPORT_COLUMNS = (
 )  # fmt: skip
 CLASS_COLUMNS = {"bank": "bank_risk_class", "financial": "financial_risk_class"}
 _TEXT, _FLOAT, _DAY = pd.StringDtype("pyarrow", na_value=pd.NA), np.dtype("float64"), np.dtype("datetime64[us]")
+# What frames made by hand, or by an older package, need not have: null, and nothing is concluded from it.
+MAY_LACK: Mapping[str, tuple[str, ...]] = {
+    "reports": ("n_accounts", "n_transactions", "n_unread_transactions", "total_credit", "total_debit"),
+    "transactions": ("currency",),
+    "statement_summaries": ("has_basis",),
+    "monthly_summaries": ("currency", "flow_basis", "unreconciled_amount"),
+    "flows": ("currency", "flow_basis", "unreconciled_amount", "operating_credit", "operating_debit"),
+    "daily_balances": ("currency",),
+    "company_metrics": ("currency",),
+}
+_NOTHING = {"text": nw.lit(None, nw.String), "money": nw.lit(None, nw.Float64), "int": nw.lit(None, nw.Float64)}
+_NOTHING["bool"] = nw.lit(value=True)  # `has_basis`, the only one: null counts as true, and pandas has no null here
 _INSTANT = pa.timestamp("us")  # of UTC, without saying so
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 _PANDAS: dict[str, Any] = {  # dtypes and not their names, which pandas would parse for every column again
@@ -65,7 +77,8 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
 
     A day with a time of day is that day: of a time with a zone the day it is there (DuckDB: in the connection's zone).
     Not a number is missing, an infinite one refused. A column of nothing but nulls has the type it should have,
-    whatever it came as. Columns that the table does not declare are passed through; all of them must be there.
+    whatever it came as. Columns that the table does not declare are passed through; all of them must be there, but for
+    those in `MAY_LACK`, which are null where they are absent.
 
     Raises
     ------
@@ -73,7 +86,23 @@ def scan(frame: Frame, table: Table, columns: Iterable[str]) -> nw.LazyFrame[Any
         It is no frame, or a column is absent or of the wrong type; the message names the column and its table.
     """
     names = list(dict.fromkeys(columns))
-    return _selected(*_checked(frame, table, names), table)
+    absent = lacking(frame, table, names)
+    rows, known = _checked(frame, table, [name for name in names if name not in absent])
+    nothing = {name: _NOTHING[table[name].kind] for name in absent}
+    return _selected(rows, {name: nothing[name] if name in nothing else known[name] for name in names}, table)
+
+
+def lacking(frame: Frame, table: Table, columns: Iterable[str]) -> list[str]:
+    """Those of these columns that a frame lacks and may lack.
+
+    Raises
+    ------
+    InputError
+        It is no frame.
+    """
+    may = [name for name in columns if name in MAY_LACK.get(table.name, ())]
+    found = lazy(frame, table, ()).columns if may else ()
+    return [name for name in may if name not in found]
 
 
 def _selected(rows: nw.LazyFrame[Any], expressions: Mapping[str, nw.Expr], table: Table) -> nw.LazyFrame[Any]:
@@ -287,7 +316,9 @@ def newest_versions(
     A creation time that is unknown becomes `available_at`, which every row has.
     """
     names = list(dict.fromkeys((*REPORT_COLUMNS, *columns)))
-    found, known = _checked(reports, REPORTS, names)
+    absent = lacking(reports, REPORTS, names)
+    found, known = _checked(reports, REPORTS, [name for name in names if name not in absent])
+    known |= {name: _NOTHING[REPORTS[name].kind] for name in absent}
     known["created_at"] = nw.coalesce("created_at", "available_at")
     rows = _selected(found, known, REPORTS)
     if product is not None:

@@ -275,6 +275,22 @@ def money_scale(amounts: Floats) -> tuple[float, str]:
     return next(((s, u) for s, u in ((1e9, " billion"), (1e6, " million"), (1e3, " thousand")) if top >= s), (1.0, ""))
 
 
+def currency_of(frame: pd.DataFrame, title: str) -> str:
+    """What the amounts of a frame are in: what ``attrs["currency"]`` says, else its only currency, else ``"amount"``.
+
+    Raises
+    ------
+    InputError
+        It holds several currencies, of which none is to be drawn upon another.
+    """
+    if "currency" in frame.attrs:
+        return str(frame.attrs["currency"])
+    found = frame["currency"].drop_duplicates() if "currency" in frame else pd.Series(dtype="string")
+    if len(found) > 1:
+        raise InputError(f"cannot draw {title!r}: the frame holds several currencies; pass one, as of in_main_currency")
+    return "amount" if found.dropna().empty else str(found.iloc[0])
+
+
 def floats(series: pd.Series) -> Floats:
     """The numbers of a column; null is NaN."""
     return np.asarray(series.astype("float64"), np.float64)

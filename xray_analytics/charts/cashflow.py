@@ -14,8 +14,8 @@ from .canvas import BLUE, INK, MUTED, SAND, WINE, count, floats
 def plot_portfolio_months(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Credits above zero, debits below, net flow as a line: one month of `cashflow.portfolio_months` a bar.
 
-    Money in major units; ``attrs["currency"]`` names it (EUR when absent: the service names none). Other parameters and
-    errors as in `plot_class_distribution`.
+    Money in major units of the frame's only currency, or of the one that ``attrs["currency"]`` names; *amount* where
+    none is named. Other parameters and errors as in `plot_class_distribution`; a frame in several currencies is one.
     """
     needed = ("month", "total_credit", "total_debit", "net_flow")
     title = title or "Credits, debits and net flow by month"
@@ -27,7 +27,7 @@ def plot_portfolio_months(frame: pd.DataFrame, *, ax: Axes | None = None, title:
         axes.bar(at, -debit / scale, 0.72, color=SAND, label="debits")
         axes.plot(*canvas.with_gaps(at, net / scale), color=INK, marker="o", label="net flow")
         axes.axhline(0, color=MUTED, linewidth=0.8)
-        axes.set_ylabel(f"{frame.attrs.get('currency', 'EUR')}{unit} per month")
+        axes.set_ylabel(f"{canvas.currency_of(frame, title)}{unit} per month")
         canvas.month_axis(axes, at, "month")
         canvas.legend(axes)
     return axes
@@ -42,6 +42,7 @@ def plot_negative_days(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
     needed = ("month", "negative_day_share_ratio")
     with canvas.drawing(frame, "cashflow.portfolio_months", needed, ax, title or "Days below zero by month") as axes:
         frame = frame.sort_values("month")
+        canvas.currency_of(frame, title or "Days below zero by month")
         at = canvas.month_no(frame["month"])
         axes.plot(*canvas.with_gaps(at, floats(frame["negative_day_share_ratio"])), color=WINE, marker="o")
         axes.margins(y=0.1)
@@ -68,7 +69,7 @@ def plot_daily_balances(frame: pd.DataFrame, *, ax: Axes | None = None, title: s
     Raises
     ------
     InputError
-        The frame has no rows or several reports, or a column is missing.
+        The frame has no rows, several reports or currencies, or a column is missing.
 
     Examples
     --------
@@ -91,7 +92,8 @@ def plot_daily_balances(frame: pd.DataFrame, *, ax: Axes | None = None, title: s
                 every_day.index.to_numpy(), height, style, drawstyle="steps-post", color=BLUE, label=f"account {no}"
             )
             axes.fill_between(every_day.index.to_numpy(), np.minimum(height, 0), step="post", color=WINE, alpha=0.35)
-        axes.set_ylabel("balance")
+        currency = canvas.currency_of(frame, title)
+        axes.set_ylabel("balance" if currency == "amount" else f"balance ({currency})")
         axes.yaxis.set_major_formatter(lambda value, _: count(value))
         if len(accounts) > 1:
             canvas.legend(axes)

@@ -62,7 +62,7 @@ def plot_class_history(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
 def plot_monthly_flows(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """The months of one company: credits up, debits down, and the balance at the end of the month as a line.
 
-    Months that the statements do not cover in full are pale.
+    Months that the statements do not cover in full are pale; one whose flows are unknown has no bars.
 
     Parameters
     ----------
@@ -70,12 +70,12 @@ def plot_monthly_flows(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
         Result of `cashflow.monthly_flows`, of one company: ``company_id``, ``month``, ``total_credit``,
         ``total_debit``, ``closing_balance``, ``is_complete``.
     ax, title
-        As in `plot_class_history`. ``attrs["currency"]`` names the currency (EUR when absent).
+        As in `plot_class_history`. The currency is the frame's only one, or what ``attrs["currency"]`` says.
 
     Raises
     ------
     InputError
-        The frame has no rows or several companies, or a column is missing.
+        The frame has no rows, several companies or currencies, or a column is missing.
     """
     needed = ("company_id", "month", "total_credit", "total_debit", "closing_balance", "is_complete")
     title = title or "Credits, debits and balance by month"
@@ -92,7 +92,7 @@ def plot_monthly_flows(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
                 bar.set_alpha(1.0 if is_whole else 0.35)
         axes.plot(*canvas.with_gaps(at, balance / scale), color=INK, marker="o", markersize=3, label="balance")
         axes.axhline(0, color=MUTED, linewidth=0.8)
-        axes.set_ylabel(f"{frame.attrs.get('currency', 'EUR')}{unit}")
+        axes.set_ylabel(f"{canvas.currency_of(frame, title)}{unit}")
         canvas.month_axis(axes, at, "month (pale: not covered in full)" if not whole.all() else "month")
         canvas.legend(axes)
     return axes
@@ -115,7 +115,7 @@ def plot_balance_calendar(frame: pd.DataFrame, *, ax: Axes | None = None, title:
     Raises
     ------
     InputError
-        The frame has no rows or a day of an account twice, or a column is missing.
+        The frame has no rows, a day of an account twice or several currencies, or a column is missing.
 
     Examples
     --------
@@ -127,6 +127,7 @@ def plot_balance_calendar(frame: pd.DataFrame, *, ax: Axes | None = None, title:
     title = title or "Balance at the end of every day"
     needed = ("account_no", "day", "balance")
     with canvas.drawing(frame, "cashflow.daily_balances", needed, ax, title) as axes:
+        currency = canvas.currency_of(frame, title)
         if frame.duplicated(["account_no", "day"]).any():
             raise InputError(f"cannot draw {title!r}: a day of an account is there twice; pass one report at a time")
         sums = frame.groupby("day")["balance"].agg(["sum", "count", "size"])
@@ -136,7 +137,7 @@ def plot_balance_calendar(frame: pd.DataFrame, *, ax: Axes | None = None, title:
         number = month_no(days.to_series())
         cells = np.full((int(number.max() - number.min()) + 1, 31), np.nan)
         cells[(number - number.min()).astype(np.intp), days.day.to_numpy() - 1] = balance / scale
-        _draw_calendar(axes, cells, int(number.min()), f"{frame.attrs.get('currency', 'EUR')}{unit}")
+        _draw_calendar(axes, cells, int(number.min()), f"{currency}{unit}")
     return axes
 
 

@@ -75,15 +75,17 @@ def show_portfolio(found: Portfolio) -> None:
     edition = found.edition
     if edition.synthetic:
         terminal.say("[bold]All companies below are fictitious (SYNTHETIC): they were made up by the sandbox.[/bold]")
+    if found.unread:
+        terminal.say(f"[bold]{terminal.plain(found.unread)}[/bold]")
     terminal.show(
         _classes(found.reports), title=f"Companies by the risk class of their newest report, as of {edition.as_of}"
     )
-    months = cashflow.portfolio_months(found.flows).tail(6)
+    months = cashflow.portfolio_months(found.months).tail(6)
     wanted = ["month", "n_companies", "total_credit", "total_debit", "net_flow", "matched_credit_change_ratio"]
     terminal.show(
         months[wanted].rename(columns={"matched_credit_change_ratio": "like for like"}),
         title="Last months, companies with a complete month",
-        note="like for like: change of credits over the companies complete in both months.",
+        note=f"like for like: companies complete in both months. {terminal.plain(found.currency)}",
     )
     by = found.findings.groupby(["severity", "check"], sort=False, observed=True)
     terminal.show(

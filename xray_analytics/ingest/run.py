@@ -84,7 +84,7 @@ class IntakeResult:
 
     @property
     def is_partial(self) -> bool:
-        """Whether something was quarantined, failed, or was not permitted: exit code 3."""
+        """Whether something was quarantined, failed, could not be read, or was not permitted: exit code 3."""
         return bool(self.issues)
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,6 +144,7 @@ class Intake:
         self._drift: list[pa.Table] = []
         self._batch_bytes = self._batch_rows = 0
         self._counted: Counter[str] = Counter()
+        self._unread: Counter[str] = Counter()
 
     def is_known(self, report_id: str) -> bool:
         """Whether the report is published, or quarantined and not to be tried again."""
@@ -205,6 +206,8 @@ class Intake:
         if self._batch_rows or cursor != self.cursor:
             self._commit(cursor)
         self._erase_late()
+        if self._unread["transactions"]:
+            self.issue("unread_transactions", f"{self._unread['reports']:,} reports", _unread_words(self._unread))
         totals = {name: self.totals[name] for name in TOTALS}
         return IntakeResult(self._run_id, **totals, commits=tuple(self._commits), issues=tuple(self._issues))
 
@@ -235,6 +238,7 @@ class Intake:
             self._note(outcome)
             self._hold(received, outcome)
         data = dict(tidied.tables)
+        self._unread += _unread(data["reports"], data["transactions"])
         self._drift.append(data.pop("drift"))
         data["quarantine"] = _without(data["quarantine"], dropped)
         data["quarantine"] = each_refusal_once(data["quarantine"], self._quarantined)
@@ -353,3 +357,23 @@ def _chunks(received: Iterable[Received]) -> Iterator[list[Received]]:
             chunk, size = [], 0
     if chunk:
         yield chunk
+
+
+def _unread(reports: pa.Table, transactions: pa.Table) -> Counter[str]:
+    """The reports of which more than one transaction in a hundred lacks amount or day, and what theirs lack."""
+    n, n_unread = (reports[name].to_pylist() for name in ("n_transactions", "n_unread_transactions"))
+    ids = zip(reports["report_id"].to_pylist(), n, n_unread, strict=True)
+    poor = [report_id for report_id, of, lost in ids if lost and lost > tables.MAX_UNREAD_RATIO * of]
+    if not poor:
+        return Counter()
+    own = transactions.filter(pc.is_in(transactions["report_id"], pa.array(poor, pa.string())))
+    lacking = {name: own[column].null_count for name, column in (("amount", "amount"), ("booking day", "booked_date"))}
+    return Counter({"reports": len(poor), "transactions": own.num_rows} | lacking)
+
+
+def _unread_words(counts: Mapping[str, int]) -> str:
+    of = f"of {counts['transactions']:,} transactions have no"
+    return " and ".join(f"{counts[name]:,} {of} {name}" for name in _LACKING if counts[name]) + ": see `xray inspect`"
+
+
+_LACKING = ("amount", "booking day")

@@ -12,16 +12,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..schema import ARROW, MONEY, Column, Table
-from ..tables import MONTHLY_SUMMARIES, REPORT_TABLES, REPORTS, REQUEST_NOTES, REQUESTS, TRANSACTIONS
+from ..tables import (
+    MONTHLY_SUMMARIES,
+    REPORT_TABLES,
+    REPORTS,
+    REQUEST_NOTES,
+    REQUESTS,
+    STATEMENT_SUMMARIES,
+    TRANSACTIONS,
+)
 from .decode import to_json
-from .month_batch import JOINT, Entered, Ledger, months_of
-from .months import Array, first_day_of
+from .month_batch import JOINT, Entered, Ledger, Summed, months_of
+from .months import ENTRIES, NOTHING, STATEMENT, Array, first_day_of
 from .payload import Read
 from .rows import Product
 from .transactions import AMOUNTS
 
 BACKFILLED_AFTER = timedelta(days=7)
-_ROW_TABLES = [t for t in REPORT_TABLES if t not in (REPORTS, TRANSACTIONS, MONTHLY_SUMMARIES)]
+_ROW_TABLES = [t for t in REPORT_TABLES if t not in (REPORTS, TRANSACTIONS, STATEMENT_SUMMARIES, MONTHLY_SUMMARIES)]
+_BASES = {NOTHING: None, STATEMENT: "statement", ENTRIES: "entries"}
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,13 @@ class Published:
 def report_tables(published: Sequence[Published]) -> dict[str, pa.Table]:
     """The tables of reports."""
     transactions, entered = _transactions(published)
+    banks = [p for p in published if p.read.product_name == "bank"]
+    summed = months_of([_ledger(p.read.product) for p in banks], entered)
     tables = {
         "reports": _table(REPORTS, [_report_row(p) for p in published]),
         "transactions": transactions,
-        "monthly_summaries": _months_table(published, entered),
+        "statement_summaries": _statements_table(banks, summed.has_basis),
+        "monthly_summaries": _months_table(banks, summed),
         **{t.name: _keyed_table(t, published) for t in _ROW_TABLES},
     }
     return {table.name: tables[table.name] for table in REPORT_TABLES}
@@ -138,34 +150,45 @@ def _transactions(published: Sequence[Published]) -> tuple[pa.Table, Entered]:
     return pa.Table.from_arrays(columns, schema=TRANSACTIONS.arrow_schema), entered
 
 
-def _months_table(published: Sequence[Published], entered: Entered) -> pa.Table:
-    banks = [p for p in published if p.read.product_name == "bank"]
-    report, account, months = months_of([_ledger(p.read.product) for p in banks], entered)
-    counts = np.bincount(report, minlength=len(banks))
-    both = months.flows_known
-    arrays = _key_arrays(banks, counts) | {
+def _statements_table(banks: Sequence[Published], has_basis: Array) -> pa.Table:
+    """The statements, each with its basis before what is left over."""
+    rows = [(p.read.object_id, p.version, *row) for p in banks for row in p.read.product.rows["statement_summaries"]]
+    pairs = zip(rows, has_basis.tolist(), strict=True)
+    return table_of(STATEMENT_SUMMARIES, [(*row[:-1], is_based, row[-1]) for row, is_based in pairs])
+
+
+def _months_table(banks: Sequence[Published], summed: Summed) -> pa.Table:
+    """The months: of those that rest on nothing no figure, of those that rest on a statement no count, low or mean."""
+    account, months = summed.account, summed.months
+    some, all_ = months.basis != NOTHING, months.basis == ENTRIES
+    balances = all_ & months.balances_known
+    bases = pa.DictionaryArray.from_arrays(pa.array(months.basis), pa.array([_BASES[n] for n in range(len(_BASES))]))
+    arrays = _key_arrays(banks, np.bincount(summed.report, minlength=len(banks))) | {
         "account_no": pa.array(np.where(account == JOINT, 0, account), mask=account == JOINT),
+        "currency": pa.array(summed.currency, pa.string()),
         "month": pa.array(first_day_of(months.month).astype(np.int32)).cast(pa.date32()),
-        "n_transactions": pa.array(months.n_transactions),
-        "total_credit": money(months.total_credit, both),
-        "total_debit": money(months.total_debit, both),
-        "net_flow": money(months.total_credit - months.total_debit, both),
-        "opening_balance": money(months.opening_balance, months.opening_known),
-        "closing_balance": money(months.closing_balance, months.closing_known),
-        "minimum_balance": money(months.minimum_balance, months.balances_known),
-        "average_daily_balance": money(months.average_daily_balance, months.balances_known),
-        "n_negative_days": pa.array(months.n_negative_days, mask=~months.balances_known),
+        "flow_basis": bases.cast(pa.string()),
+        "n_transactions": pa.array(months.n_transactions, mask=~all_),
+        "total_credit": money(months.total_credit, some),
+        "total_debit": money(months.total_debit, some),
+        "net_flow": money(months.total_credit - months.total_debit, some),
+        "unreconciled_amount": money(months.unreconciled, months.unreconciled_known),
+        "opening_balance": money(months.opening_balance, some & months.opening_known),
+        "closing_balance": money(months.closing_balance, some & months.closing_known),
+        "minimum_balance": money(months.minimum_balance, balances),
+        "average_daily_balance": money(months.average_daily_balance, balances),
+        "n_negative_days": pa.array(months.n_negative_days, mask=~balances),
         "n_days_covered": pa.array(months.n_days_covered),
-        "n_alerts": pa.array(months.n_alerts),
-        "is_complete": pa.array(months.is_complete),
+        "n_alerts": pa.array(months.n_alerts, mask=~all_),
+        "is_complete": pa.array(months.is_covered & some),
     }
     columns = [arrays[name] for name in MONTHLY_SUMMARIES.names]
     return pa.Table.from_arrays(columns, schema=MONTHLY_SUMMARIES.arrow_schema)
 
 
 def _ledger(product: Product) -> Ledger:
-    currencies = product.entries.named["currency"] if product.entries else ()
-    return Ledger(product.accounts, product.statements, len(currencies), currencies)
+    named = product.entries.named if product.entries else {"currency": (), "statement_id": ()}
+    return Ledger(product.accounts, product.statements, named["currency"], named["statement_id"])
 
 
 def _key_arrays(published: Sequence[Published], counts: Array) -> dict[str, pa.Array]:

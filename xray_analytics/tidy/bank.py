@@ -54,6 +54,7 @@ def read_bank(raw: dict[str, Json], aliases: Aliases, notes: DriftNotes, parts: 
         "bank_flag_color": color,
         "data_sanity_pct": sanity,
         "n_transactions": None if entries is None else entries.n,
+        "n_unread_transactions": None if entries is None else _n_unread(entries),
     }
     _read_statements(raw.get("summary"), rows.get("statement_summaries"), product, notes)
     _refuse_overflow(product)
@@ -65,6 +66,14 @@ def _entries_of(raw: dict[str, Json], parts: Parts | None, aliases: Aliases, not
         return parts.entries
     items = raw.get("allTransactions")
     return None if items is None else read_entries(items, aliases, notes)
+
+
+def _n_unread(entries: Entries) -> int:
+    """How many transactions lack amount or day."""
+    known, booked = entries.units["amount"][1], entries.columns["booked_date"]
+    if booked.null_count:
+        known = known & booked.is_valid().to_numpy(zero_copy_only=False)
+    return entries.n - int(known.sum())
 
 
 def _read_flag(

@@ -3,6 +3,7 @@
 A statement covers the days after its `start_date`, the previous closing day, up to its `end_date`. The balance at the
 end of a day comes from the balances its transactions state; else from the nearest statement balance or stated balance
 before it (after it where there is none before) and the transactions between, as long as the days between are covered.
+What a month rests on, where not on transactions that can all be read, is decided in `basis`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ LONGEST_STATEMENT_DAYS = 3_660
 _DAYS = 1 << 23  # more days than the calendar of ISO 8601 has: a group and a day fit one sortable integer
 _EPOCH = 1 << 22
 _LOW, _HIGH = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+NOTHING, STATEMENT, ENTRIES = 0, 1, 2  # what a month rests on, the weakest first
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,20 @@ class Flows:
         """Those chosen, by mask or by position."""
         return _chosen(self, chosen)
 
+    def joined(self, other: Flows) -> Flows:
+        """Both, one after the other."""
+        return _concatenated(self, other)
+
+    def sorted(self) -> Flows:
+        """By ledger and day, in payload order within a day."""
+        return self.where(_order(keys_of(self.ledger, self.day)))
+
 
 @dataclass(frozen=True)
 class Spans:
-    """Statements as columns: ledger, start and end day, the balances there."""
+    """Statements as columns: number in the batch, ledger, start and end day, balances there, totals, has it a basis."""
 
+    number: Array
     ledger: Array
     start: Array
     end: Array
@@ -48,14 +59,28 @@ class Spans:
     has_start: Array
     end_balance: Array
     has_end: Array
+    total_credit: Array
+    has_credit: Array
+    total_debit: Array
+    has_debit: Array
+    has_basis: Array
+
+    def where(self, chosen: Array) -> Spans:
+        """Those chosen, by mask or by position."""
+        return _chosen(self, chosen)
+
+    def joined(self, other: Spans) -> Spans:
+        """Both, one after the other."""
+        return _concatenated(self, other)
 
 
 @dataclass(frozen=True)
 class Days:
-    """Covered days as columns, sorted: ledger, day, balances at its end and at the end of the day before."""
+    """Covered days as columns, sorted: ledger, day, has it a basis, balances at its end and that of the day before."""
 
     ledger: Array
     day: Array
+    has_basis: Array
     balance: Array
     known: Array
     before: Array
@@ -73,14 +98,17 @@ class Days:
 
 @dataclass(frozen=True)
 class Months:
-    """Months as columns, sorted by ledger and month (months since 1970-01); money in units of 1/10,000."""
+    """Months as columns, sorted by ledger and month (months since 1970-01); money in units of 1/10,000.
+
+    `basis` is one of `NOTHING`, `STATEMENT` and `ENTRIES`; what it does not carry is zero.
+    """
 
     ledger: Array
     month: Array
+    basis: Array
     n_transactions: Array
     total_credit: Array
     total_debit: Array
-    flows_known: Array
     opening_balance: Array
     opening_known: Array
     closing_balance: Array
@@ -91,7 +119,9 @@ class Months:
     balances_known: Array
     n_days_covered: Array
     n_alerts: Array
-    is_complete: Array
+    is_covered: Array
+    unreconciled: Array
+    unreconciled_known: Array
 
     def where(self, chosen: Array) -> Months:
         """Those chosen, by mask or by position."""
@@ -102,7 +132,7 @@ class Months:
         return _concatenated(self, other)
 
 
-C = TypeVar("C", Flows, Days, Months)
+C = TypeVar("C", Flows, Spans, Days, Months)
 
 
 def _chosen(columns: C, chosen: Array) -> C:
@@ -141,7 +171,7 @@ def daily_balances(flows: Flows, spans: Spans, newest_first: Array, undated: Arr
     undated
         By ledger: whether some transaction has no day, so that no balance can be carried from one day to another.
     """
-    key, covered, anchor, anchored = _cells(spans)
+    key, covered, has_basis, anchor, anchored = _cells(spans)
     day_key, total, n_unknown, closing, resolved = _day_closings(flows, newest_first)
     at = np.searchsorted(key, day_key)
     on_cell = (at < len(key)) & (key[np.minimum(at, len(key) - 1)] == day_key) if len(key) else np.zeros(len(at), bool)
@@ -154,33 +184,37 @@ def daily_balances(flows: Flows, spans: Spans, newest_first: Array, undated: Arr
     balance, known = _carry(key // _DAYS, covered, (anchor, anchored), np.cumsum(moved), np.cumsum(doubt))
     inside = np.flatnonzero(covered)
     ledger, day = np.divmod(key[inside], _DAYS)
-    return Days(ledger, day - _EPOCH, balance[inside], known[inside], balance[inside - 1], known[inside - 1])
+    columns = (has_basis[inside], balance[inside], known[inside], balance[inside - 1], known[inside - 1])
+    return Days(ledger, day - _EPOCH, *columns)
 
 
-def _cells(spans: Spans) -> tuple[Array, Array, Array, Array]:
-    """Every day from the start of each statement to its end: key, whether covered, statement balance, whether given.
+def _cells(spans: Spans) -> tuple[Array, Array, Array, Array, Array]:
+    """Every day from the start of each statement to its end.
 
+    Key, whether it is covered, whether every statement that covers it has a basis, statement balance, whether given.
     The day before a covered day is always there, at the position before it.
     """
     n_days = np.maximum(spans.end - spans.start + 1, 0)
     first = np.repeat(np.cumsum(n_days) - n_days, n_days)
     offset = np.arange(n_days.sum()) - first
-    days = _key(np.repeat(spans.ledger, n_days), np.repeat(spans.start, n_days) + offset) * 2 + (offset > 0)
+    state = (offset > 0) * (2 + ~np.repeat(spans.has_basis, n_days))  # 2 covered, 3 covered without a basis
+    days = keys_of(np.repeat(spans.ledger, n_days), np.repeat(spans.start, n_days) + offset) * 4 + state
     days.sort(kind="stable")
-    last = np.flatnonzero(np.diff(days // 2, append=-1))
-    key, covered = days[last] // 2, days[last] % 2 == 1
+    last = np.flatnonzero(np.diff(days // 4, append=-1))
+    key, covered, has_basis = days[last] // 4, days[last] % 4 >= 2, days[last] % 4 == 2
     anchor, anchored = np.zeros(len(key), np.int64), np.zeros(len(key), bool)
     real = n_days > 0
     for day, balance, has in (
         (spans.start, spans.start_balance, spans.has_start),
         (spans.end, spans.end_balance, spans.has_end),
     ):
-        at = np.searchsorted(key, _key(spans.ledger, day)[real & has])
+        at = np.searchsorted(key, keys_of(spans.ledger, day)[real & has])
         anchor[at], anchored[at] = balance[real & has], True
-    return key, covered, anchor, anchored
+    return key, covered, has_basis, anchor, anchored
 
 
-def _key(ledger: Array, day: Array) -> Array:
+def keys_of(ledger: Array, day: Array) -> Array:
+    """A sortable number for a ledger and a day, or a ledger and a month."""
     return ledger.astype(np.int64) * _DAYS + day + _EPOCH
 
 
@@ -196,7 +230,7 @@ def _day_closings(flows: Flows, newest_first: Array) -> tuple[Array, Array, Arra
     is that of the last transaction; if they step in the reverse order, that of the first; else the one balance that
     no other transaction starts from.
     """
-    key = _key(flows.ledger, flows.day)
+    key = keys_of(flows.ledger, flows.day)
     order = _order(key)
     flows, key = flows.where(order), key[order]
     if not len(key):
@@ -256,9 +290,9 @@ def _carry(
     return balance, known
 
 
-def together(days: Days, report_of: Array, n_accounts: Array) -> Days:
-    """Days that every account of a report covers, with the sums of the balances; ledgers are reports."""
-    key = _key(report_of[days.ledger], days.day)
+def together(days: Days, group_of: Array, n_ledgers: Array) -> Days:
+    """Days that every ledger of a group covers, with the sums of the balances; groups become the ledgers."""
+    key = keys_of(group_of[days.ledger], days.day)
     order = np.argsort(key, kind="stable")
     key = key[order]
     start = np.flatnonzero(np.diff(key, prepend=-1))
@@ -267,9 +301,10 @@ def together(days: Days, report_of: Array, n_accounts: Array) -> Days:
     if not len(start):
         return days
     sums = [np.add.reduceat(values[order], start) for values in (days.balance, days.before)]
-    knowns = [np.logical_and.reduceat(values[order], start) for values in (days.known, days.before_known)]
-    full = size == n_accounts[ledger]
-    columns = (ledger, day - _EPOCH, sums[0], knowns[0], sums[1], knowns[1])
+    flags = (days.has_basis, days.known, days.before_known)
+    has_basis, *knowns = (np.logical_and.reduceat(values[order], start) for values in flags)
+    full = size == n_ledgers[ledger]
+    columns = (ledger, day - _EPOCH, has_basis, sums[0], knowns[0], sums[1], knowns[1])
     return Days(*(column[full] for column in columns))
 
 
@@ -277,8 +312,11 @@ def together(days: Days, report_of: Array, n_accounts: Array) -> Days:
 
 
 def monthly(flows: Flows, days: Days) -> Months:
-    """One row per ledger and month in which a day is covered or a transaction is booked."""
-    flow_key, day_key = (_key(x.ledger, month_of(x.day)) for x in (flows, days))
+    """One row per ledger and month in which a day is covered or a transaction is booked.
+
+    It rests on entries where every covered day has a basis and every transaction an amount, else on nothing.
+    """
+    flow_key, day_key = (keys_of(x.ledger, month_of(x.day)) for x in (flows, days))
     key = np.sort(np.concatenate([flow_key, day_key]), kind="stable")  # both mostly sorted, and merged at that
     key = key[np.diff(key, prepend=-1) != 0]
     ledger, month = np.divmod(key, _DAYS)
@@ -288,17 +326,21 @@ def monthly(flows: Flows, days: Days) -> Months:
     amount = np.where(flows.has_amount, flows.amount, 0)
     n = len(key)
     credit, debit = _sums(at, np.maximum(amount, 0), n), _sums(at, np.maximum(-amount, 0), n)
-    unknown = _sums(at, (~flows.has_amount).astype(np.int64), n)
-    balances = _month_balances(days, np.searchsorted(key, day_key), n)
+    doubts = _sums(at, (~flows.has_amount).astype(np.int64), n)
+    at_days = np.searchsorted(key, day_key)
+    doubts += np.bincount(at_days[~days.has_basis], minlength=n)
+    balances = _month_balances(days, at_days, n)
     return Months(
         ledger=ledger,
         month=month,
+        basis=np.where(doubts == 0, ENTRIES, NOTHING),
         n_transactions=np.bincount(at, minlength=n),
         total_credit=credit,
         total_debit=debit,
-        flows_known=unknown == 0,
         n_alerts=_sums(at, flows.n_alerts, n),
-        is_complete=balances["n_days_covered"] == first_day_of(month + 1) - first_day_of(month),
+        is_covered=balances["n_days_covered"] == first_day_of(month + 1) - first_day_of(month),
+        unreconciled=np.zeros(n, np.int64),
+        unreconciled_known=np.zeros(n, bool),
         **balances,
     )
 

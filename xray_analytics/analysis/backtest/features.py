@@ -222,6 +222,7 @@ def _cash(monthly: pd.DataFrame | None, dated: Dated) -> Block:
             continue
         flows = monthly_flows(monthly.iloc[np.sort(np.concatenate(chosen))], point_in_time.zoned(mine, REPORTS))
         metrics = company_metrics(flows, as_of=day.date())
+        metrics = metrics.drop_duplicates("company_id", keep=False)  # one in several currencies has no one figure
         last_day = months_later(metrics["last_month"], 1) - pd.Timedelta(days=1)
         metrics["age_days"] = (day - last_day).dt.days.astype("Int64")
         parts.append(_of_rows(part, metrics))

@@ -15,12 +15,13 @@ from .category_shares import SHARES, category_shares
 from .counterparties import CONCENTRATION, counterparty_concentration
 from .incidents import INCIDENTS, incidents
 from .metrics import METRICS, company_metrics
-from .monthly import FLOWS, monthly_flows, portfolio_months
+from .monthly import FLOWS, in_main_currency, monthly_flows, portfolio_months
 from .recurring import STREAMS, recurring
 
 __all__ = [
     "CATEGORIES", "CONCENTRATION", "DAILY", "FLOWS", "INCIDENTS", "METRICS", "OPERATING", "SHARES", "STREAMS",
-    "categories", "category_shares", "company_metrics", "counterparty_concentration", "daily_balances", "incidents",
-    "monthly_flows", "operating", "portfolio_months", "recurring", "shipped_categories",
+    "categories", "category_shares", "company_metrics", "counterparty_concentration", "daily_balances",
+    "in_main_currency", "incidents", "monthly_flows", "operating", "portfolio_months", "recurring",
+    "shipped_categories",
 ]  # fmt: skip
 __dir__ = __all__.copy

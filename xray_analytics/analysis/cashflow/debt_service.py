@@ -15,14 +15,14 @@ from ..days import days as day_numbers
 from ..days import month_numbers
 from ..frames import Frame
 from ..guards import is_whole
-from .metrics import flow_months, operating_or_all
+from .metrics import counted_months, operating_or_all
 from .recurring import PERIODS, STREAMS
 
 DEBT = ("loan_repayment", "lease")
 _PER_MONTH = {"weekly": 365 / 12 / 7, "fortnightly": 365 / 12 / 14} | {
     name: 1 / months for name, (_, _, months) in PERIODS.items() if months
 }
-_STATUS = ("known", "no_loan_seen", "no_complete_month")
+_STATUS = ("known", "no_loan_seen", "no_complete_month", "several_currencies")
 _MONEY = "currency, major units per month"
 DEBT_SERVICE = Table(
     "debt_service",
@@ -65,7 +65,9 @@ def debt_service(
     -------
     DataFrame
         The columns of `DEBT_SERVICE`, one row per company of `flows`, sorted. `cover_ratio` is null without an active
-        loan or a complete month (`status`). ``attrs["base"]`` counts companies and those without a ratio.
+        loan or a complete month, and where loans in one currency would meet cash in another (`status`). Months without
+        flows, and those that do not agree with their statements, do not count. ``attrs["base"]`` counts companies and
+        those without a ratio.
 
     Raises
     ------
@@ -89,10 +91,10 @@ def debt_service(
     """
     if not is_whole(window_months, 1):
         raise InputError(f"window_months is {window_months}; give at least one month")
-    table = flow_months(flows, ("company_id", "month", "is_complete", "total_credit", "total_debit"))
-    known = table["is_complete"] & table["total_credit"].notna() & table["total_debit"].notna()
-    months = operating_or_all(table[known].sort_values(["company_id", "month"]))
-    months["number"] = month_numbers(day_numbers(months["month"]))
+    table, months, _ = counted_months(flows, ())
+    mixed = months.groupby("company_id")["currency"].transform("nunique") > 1
+    several = set(months.loc[mixed, "company_id"])
+    months = operating_or_all(months[~mixed])
     last = months.groupby("company_id")["number"].transform("max")
     months = months[last - months["number"] < window_months]
     loans = _loans(recurring, categories)
@@ -105,8 +107,9 @@ def debt_service(
     result["debt_payments"], result["n_loans"] = active.sum(), active.size()
     result = result.fillna({"debt_payments": 0.0, "n_loans": 0})
     result["cover_ratio"] = result["cash_before_debt"] / result["debt_payments"].where(result["debt_payments"] > 0)
-    missing = [result["n_months"] == 0, result["n_loans"] == 0]
-    result["status"] = np.select(missing, ["no_complete_month", "no_loan_seen"], "known")
+    is_mixed = pd.Series(result.index.isin(several), result.index)
+    missing = [is_mixed, result["n_months"] == 0, result["n_loans"] == 0]
+    result["status"] = np.select(missing, ["several_currencies", "no_complete_month", "no_loan_seen"], "known")
     counts = result["status"].value_counts()
     result = frames.typed(result.reset_index(), DEBT_SERVICE)
     result.attrs["base"] = {

@@ -12,7 +12,7 @@ from ...tables import REQUEST_NOTES
 from .. import frames
 from ..frames import Frame
 from ..guards import is_number
-from .metrics import flow_months, operating_or_all
+from .metrics import counted_months, operating_or_all
 
 VAT_RATES = (0.0, 0.20)  # no VAT in the receipts, or the French standard rate in all of them
 
@@ -47,9 +47,9 @@ def declared_vs_banked(
         `n_months`, `first_month`, `last_month`, `banked_low`, `banked_high` (net of VAT) [currency, major units, a
         year], `low_ratio`, `high_ratio` (banked over declared: below 1 less was banked), `is_inside` (1 is between
         them; null where not known), `is_under_6_months` (annualised from a short time: weak), `reason`
-        (``no_months``, ``revenue_missing``, ``revenue_not_positive``; null where compared). One row per company with
-        notes, sorted. ``attrs["base"]``: companies compared; requests that no report leads to a company are excluded
-        and counted.
+        (``no_months``, also where months are in several currencies, ``revenue_missing``, ``revenue_not_positive``;
+        null where compared). One row per company with notes, sorted. ``attrs["base"]``: companies compared; requests
+        that no report leads to a company are excluded and counted.
 
     Raises
     ------
@@ -113,11 +113,13 @@ def _declared(seen: pd.DataFrame, notes: Frame) -> tuple[pd.DataFrame, int]:
 
 
 def _banked(flows: Frame) -> pd.DataFrame:
-    """The credits of the last twelve complete months of each company at most, as of a year."""
-    columns = ("company_id", "month", "total_credit", "total_debit", "n_days_covered", "is_complete")
-    table = flow_months(flows, columns)
-    complete = table[table["is_complete"].fillna(False) & table["total_credit"].notna()]
-    months = operating_or_all(complete.sort_values(["company_id", "month"]))
+    """The credits of the last twelve complete months of each company at most, as of a year.
+
+    None of companies whose months are in several currencies: the declared revenue is in one.
+    """
+    _, complete, _ = counted_months(flows, ("n_days_covered",))
+    mixed = complete.groupby("company_id")["currency"].transform("nunique") > 1
+    months = operating_or_all(complete[~mixed])
     last = months.groupby("company_id")["month"].transform("max")
     age = (last.dt.year - months["month"].dt.year) * 12 + last.dt.month - months["month"].dt.month
     banked = months[age < 12].groupby("company_id").agg(

@@ -1,9 +1,9 @@
-"""Which report speaks for a day? Entries and days of companies, each from the newest report that covers it.
+"""Which report speaks for a day? Entries and days of companies, each from the newest report that has a basis for it.
 
-Reports on a company overlap, so the same payment is in several of them. An account is known by its IBAN; where a
-company's statements do not all name one, its accounts are taken together, a day counting where every account of
-the report is covered. A statement, and without statements the period of a report, covers the days after its start
-up to its end.
+Reports on a company overlap, so the same payment is in several of them; one whose entries cannot be read does not
+silence an older one. An account is known by its IBAN; where a company's statements do not all name one, its accounts
+are taken together, a day counting where every account of the report is covered. A statement, and without statements
+the period of a report, covers the days after its start up to its end.
 
 `covered_days` and `company_entries` settle it in pandas, account by account; `settled_entries` lets the engine do it
 where reports alone are given.
@@ -31,6 +31,7 @@ _UNIT_SPAN = 1 << 22  # more days than any calendar in use
 _COMPANY_SPAN = 1 << 10  # more accounts than any company has
 _LONGEST = 3_660  # days; a longer statement has a wrong date
 _PERIOD = ("period_start_date", "period_end_date")
+_READ = ("n_transactions", "n_unread_transactions", "total_credit", "total_debit")
 MINE, IN_OTHER, OUTSIDE, POOR = "mine", "in_other_report", "outside_coverage", "without_day_or_amount"
 
 
@@ -39,8 +40,8 @@ class CoveredDays:
     """Covered days of companies: one row per company, unit and day, with the report that speaks for it.
 
     `versions` are the bank reports of companies; `seen` is them in pandas, oldest first, and `rank` a position in it.
-    `table` has `company` (code of `companies`), `unit` (an account, or 0 for all accounts together), `day` (since 1970)
-    and `rank`, sorted. `unit_of` maps (rank, account_no) to a unit.
+    `table` has `company` (code of `companies`), `unit` (an account, or 0 for all accounts together), `day` (since
+    1970), `rank` and `has_basis`, sorted. `unit_of` maps (rank, account_no) to a unit.
     """
 
     versions: frames.Versions
@@ -50,16 +51,15 @@ class CoveredDays:
     unit_of: pd.DataFrame
 
     def joint(self) -> pd.DataFrame:
-        """Days on which all units are covered that are covered on some day of the month: `company`, `day`, `month`."""
-        table = self.table.assign(month=month_numbers(self.table["day"]))
-        n_units = table.groupby(["company", "month"])["unit"].transform("nunique")
-        sizes = (
-            table.assign(n=n_units)
-            .groupby(["company", "day"])
-            .agg(month=("month", "first"), n=("n", "first"), found=("unit", "size"))
-        )
-        joint: pd.DataFrame = sizes[sizes["n"] == sizes["found"]].reset_index()[["company", "day", "month"]]
-        return joint
+        """Days that every account of the company covers: `company`, `day`, `month`, and whether each has a basis.
+
+        An account that some report has is one of the company on every day: what it did before and after is unknown.
+        """
+        n_units = self.table.groupby("company")["unit"].nunique()
+        days = self.table.groupby(["company", "day"]).agg(found=("unit", "size"), has_basis=("has_basis", "all"))
+        days = days.reset_index()
+        joint = days[days["found"] == days["company"].map(n_units)]
+        return joint.assign(month=month_numbers(joint["day"]))[["company", "day", "month", "has_basis"]]
 
     def units(self, table: pd.DataFrame) -> np.ndarray:
         """The unit of each row with `rank` and `account_no`; 0 where accounts are taken together."""
@@ -83,7 +83,10 @@ def covered_days(reports: Frame, statements: Frame | None = None, *, as_of: AsOf
     codes, companies = pd.factorize(known["company_id"])
     known = known.assign(rank=np.arange(len(known)), company=codes)
     if statements is None:
-        spans = known.assign(account_no=0, iban=None, start=known["period_start_date"], end=known["period_end_date"])
+        spans = known.assign(
+            account_no=0, iban=None, start=known["period_start_date"], end=known["period_end_date"],
+            has_basis=has_basis(known),
+        )  # fmt: skip
     else:
         spans = _statement_spans(statements, versions, known)
     spans = spans.assign(start=day_numbers(spans["start"]), end=day_numbers(spans["end"]))
@@ -144,15 +147,16 @@ def settled_entries(
     is `computed` from `amount` and `columns`. Second, the bank reports in pandas. Where each company has one there is
     nothing to settle, and nobody is asked.
     """
-    every = frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of)
+    every = frames.newest_versions(reports, (*_PERIOD, *_READ), product="bank", as_of=as_of)
     versions = frames.of_companies(every)
+    poor = versions.seen["report_id"][~has_basis(versions.seen)].tolist()
     names, carried = ("booked_date", "amount", *columns), ("company_id", "created_at")
     rows = frames.of_reports(transactions, TRANSACTIONS, names, versions, carried, **_span())
     day, amount = nw.col("booked_date"), nw.col("amount")
     is_inside = ((day >= nw.col("first")) & (day < nw.col("after"))).fill_null(False)
     state: nw.Expr = nw.when(is_inside).then(nw.lit(MINE)).otherwise(nw.lit(OUTSIDE))
     if not versions.seen["company_id"].is_unique:
-        elsewhere = _told_elsewhere(rows.with_columns(is_inside=is_inside), versions.rows.with_columns(**_span()))
+        elsewhere = _told_elsewhere(rows.with_columns(is_inside=is_inside), versions.rows.with_columns(**_span()), poor)
         rows = rows.join(elsewhere, on=["report_id", "booked_date"], how="left")
         state = nw.when(~nw.col("is_other").is_null()).then(nw.lit(IN_OTHER)).otherwise(state)
     state = nw.when(day.is_null() | amount.is_null()).then(nw.lit(POOR)).otherwise(state)
@@ -172,10 +176,10 @@ def _span() -> dict[str, nw.Expr]:
     return {name: nw.when(is_span).then(day) for name, day in days.items()}
 
 
-def _told_elsewhere(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def _told_elsewhere(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any], poor: list[str]) -> nw.LazyFrame[Any]:
     """Reports and days of entries of which another report of the company speaks: a newer one, or any for a day outside.
 
-    Only companies with several reports get into the join.
+    Reports without a basis (`poor`) stand behind all others. Only companies with several reports get into the join.
     """
     several = versions.group_by("company_id").agg(nw.len().alias("n_reports")).filter(nw.col("n_reports") > 1)
     others = versions.join(several.select("company_id"), on="company_id", how="inner").select(
@@ -184,6 +188,9 @@ def _told_elsewhere(rows: nw.LazyFrame[Any], versions: nw.LazyFrame[Any]) -> nw.
     days = rows.filter(~nw.col("booked_date").is_null()).join(others, on="company_id", how="inner")
     day, at, other_at = nw.col("booked_date"), nw.col("created_at"), nw.col("other_at")
     is_newer = (other_at > at) | ((other_at == at) & (nw.col("other_id") > nw.col("report_id")))
+    if poor:
+        is_poor, is_other_poor = nw.col("report_id").is_in(poor), nw.col("other_id").is_in(poor)
+        is_newer = (is_poor & ~is_other_poor) | (is_newer & ~(is_other_poor & ~is_poor))
     covers = (day >= nw.col("other_first")) & (day < nw.col("other_after"))
     told = days.filter(nw.col("other_id") != nw.col("report_id"), covers, is_newer | ~nw.col("is_inside"))
     return told.select("report_id", "booked_date").unique().with_columns(is_other=nw.lit(True))
@@ -196,12 +203,26 @@ def _keys(company: np.ndarray, unit: np.ndarray, day: np.ndarray) -> np.ndarray:
 
 def _versions(reports: Frame, as_of: AsOf | None) -> frames.Versions:
     """The bank reports of companies, newest versions."""
-    return frames.of_companies(frames.newest_versions(reports, _PERIOD, product="bank", as_of=as_of))
+    every = frames.newest_versions(reports, (*_PERIOD, *_READ), product="bank", as_of=as_of)
+    return frames.of_companies(every)
+
+
+def has_basis(reports: pd.DataFrame) -> pd.Series[bool]:
+    """Whether the entries of each report can all be read, and are there where its totals say that something moved.
+
+    True where a frame does not say it.
+    """
+    n, unread = reports["n_transactions"], reports["n_unread_transactions"]
+    none_moved = (reports["total_credit"] == 0) & (reports["total_debit"] == 0)
+    if unread.isna().all():
+        return pd.Series(True, reports.index)
+    return ((unread == 0) & ((n > 0) | none_moved)).astype("boolean").fillna(False).astype(bool)
 
 
 def _statement_spans(statements: Frame, versions: frames.Versions, known: pd.DataFrame) -> pd.DataFrame:
-    columns = ("account_no", "iban", "start_date", "end_date")
+    columns = ("account_no", "iban", "start_date", "end_date", "has_basis")
     rows = frames.collect_of(statements, STATEMENT_SUMMARIES, columns, versions)
+    rows["has_basis"] = rows["has_basis"].fillna(True).astype(bool)
     rows = rows.rename(columns={"start_date": "start", "end_date": "end"})
     return rows.merge(known[[*_OWN, "company_id", "company", "rank"]], on=_OWN)
 
@@ -220,7 +241,10 @@ def _units(spans: pd.DataFrame) -> pd.DataFrame:
 
 
 def _owned(spans: pd.DataFrame) -> pd.DataFrame:
-    """One row per company, unit and day: the newest report in which all accounts of the unit are covered."""
+    """One row per company, unit and day: the report in which all accounts of the unit are covered.
+
+    The newest with a basis for the day, else the newest.
+    """
     spans = spans.dropna(subset=["start", "end"])
     spans = spans[(spans["end"] > spans["start"]) & (spans["end"] - spans["start"] <= _LONGEST)]
     spans = spans.assign(unit=spans["unit"].fillna(0).astype("int64"))
@@ -228,11 +252,14 @@ def _owned(spans: pd.DataFrame) -> pd.DataFrame:
     at = np.repeat(np.arange(len(spans)), length)
     first = np.repeat(np.cumsum(length) - length, length)
     names = ["company", "unit", "rank", "account_no"]
-    days = spans[names].iloc[at].assign(day=spans["start"].to_numpy("int64")[at] + 1 + np.arange(len(at)) - first)
-    days = days.drop_duplicates([*names, "day"])
+    days = spans[[*names, "has_basis"]].iloc[at]
+    days = days.assign(day=spans["start"].to_numpy("int64")[at] + 1 + np.arange(len(at)) - first)
+    days = days.sort_values("has_basis", kind="stable").drop_duplicates([*names, "day"])  # the weakest of a day
     n_accounts = spans.groupby(["rank", "unit"])["account_no"].nunique().clip(lower=1).rename("n").reset_index()
-    whole = days.groupby(["company", "unit", "day", "rank"]).size().rename("found").reset_index()
+    keys = ["company", "unit", "day", "rank"]
+    whole = days.groupby(keys).agg(found=("has_basis", "size"), has_basis=("has_basis", "all")).reset_index()
     whole = whole.merge(n_accounts, on=["rank", "unit"])
-    whole = whole[whole["found"] >= whole["n"]].sort_values(["company", "unit", "day", "rank"])
+    whole = whole[whole["found"] >= whole["n"]].sort_values(["company", "unit", "day", "has_basis", "rank"])
     owned = whole.drop_duplicates(["company", "unit", "day"], keep="last")
-    return owned[["company", "unit", "day", "rank"]].astype("int64").reset_index(drop=True)
+    owned = owned.astype(dict.fromkeys(keys, "int64") | {"has_basis": "bool"})
+    return owned[[*keys, "has_basis"]].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""How steady is a company's money? One row per company, from its months."""
+"""How steady is a company's money? One row per company and currency, from its months."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from scipy import stats
 
 from ...errors import InputError
 from ...schema import Column, Table
-from ...tables import COMPANY_KEY
+from ...tables import COMPANY_KEY, MONTHLY_SUMMARIES
 from .. import frames
 from ..days import days as day_numbers
 from ..days import month_numbers, months_later
 from ..frames import AsOf, Frame
 from ..guards import is_whole
 from .balances import DAILY
-from .monthly import FLOWS
+from .monthly import FLOWS, MAX_UNRECONCILED_RATIO, counted
 
 _FEWEST_MONTHS = 6
 _SEASONAL_MONTHS = 24
 _MONEY = "currency, major units"
 METRICS = Table(
     "company_metrics",
-    "One row per company, the result of company_metrics.",
+    "One row per company and currency, the result of company_metrics.",
     (
         COMPANY_KEY,
+        MONTHLY_SUMMARIES["currency"],
         Column("first_month", "date", "First complete month of the window; null where there is none."),
         Column("last_month", "date", "Last complete month of the window."),
         Column("n_months", "int", "Complete months in the window.", unit="months", lo=0),
@@ -47,12 +48,21 @@ METRICS = Table(
             "runway_status", "text", "Why it is missing.", choices=("burning", "not_burning", "exhausted", "unknown")
         ),
     ),
-    ("company_id",),
+    ("company_id", "currency"),
 )
+_KEY = ["company_id", "currency"]
+_NO_COMPANY = pd.MultiIndex.from_tuples([], names=_KEY)
 
 
-def company_metrics(flows: Frame, *, as_of: AsOf, daily: Frame | None = None, window_months: int = 12) -> pd.DataFrame:
-    """One row per company: level, trend, volatility, season, days below zero, balances and runway.
+def company_metrics(
+    flows: Frame,
+    *,
+    as_of: AsOf,
+    daily: Frame | None = None,
+    window_months: int = 12,
+    max_unreconciled_ratio: float = MAX_UNRECONCILED_RATIO,
+) -> pd.DataFrame:
+    """One row per company and currency: level, trend, volatility, season, days below zero, balances and runway.
 
     Only complete months that ended by `as_of` count, and of these the calendar months of the window that ends with
     the company's last one; the season is judged on all of them. A gap makes a window shorter, not longer.
@@ -83,12 +93,15 @@ def company_metrics(flows: Frame, *, as_of: AsOf, daily: Frame | None = None, wi
         are read, where all its accounts are known.
     window_months
         Length of the window.
+    max_unreconciled_ratio
+        Months whose entries and statement totals differ by more than this share of the turnover are left out.
 
     Returns
     -------
     DataFrame
-        The columns of `METRICS`, sorted by company; companies without a complete month have `n_months` 0 and nulls.
-        ``attrs["base"]`` counts companies, those under 6 months, and months that are incomplete or later.
+        The columns of `METRICS`, sorted by company and currency; companies without a complete month have `n_months` 0
+        and nulls. ``attrs["base"]`` counts rows, those under 6 months, and the months left out: ``months_unknown``
+        (nothing supports their flows), ``months_unreconciled``, ``months_incomplete_or_later``.
 
     Raises
     ------
@@ -111,11 +124,10 @@ def company_metrics(flows: Frame, *, as_of: AsOf, daily: Frame | None = None, wi
     """
     if not is_whole(window_months, 1):
         raise InputError(f"window_months is {window_months}; give at least one month")
-    table, months = _months(flows, as_of)
-    company = months["company_id"]
-    window = months[months.groupby(company)["number"].transform("max") - months["number"] < window_months]
-    grouped = window.groupby("company_id")
-    result = pd.DataFrame(index=pd.Index(sorted(table["company_id"].unique()), name="company_id", dtype="string"))
+    months, companies, reasons = _months(flows, as_of, max_unreconciled_ratio)
+    window = months[months.groupby(_KEY)["number"].transform("max") - months["number"] < window_months]
+    grouped = window.groupby(_KEY)
+    result = pd.DataFrame(index=companies)
     levels = grouped.agg(
         first_month=("month", "min"), last_month=("month", "max"), n_months=("month", "size"),
         mean_credit=("credit", "mean"), minimum_balance=("minimum_balance", "min"), credit_basis=("basis", "first"),
@@ -124,29 +136,28 @@ def company_metrics(flows: Frame, *, as_of: AsOf, daily: Frame | None = None, wi
     spread = grouped["net_flow"].std() / levels["mean_credit"].where(levels["mean_credit"] > 0)
     result["volatility_ratio"] = spread.where(levels["n_months"] >= _FEWEST_MONTHS)
     result = result.join(_trends(grouped)).join(_daily_shares(window)).join(_runway(grouped))
-    result["seasonality_ratio"] = pd.Series(
-        {name: _season(rows) for name, rows in months.groupby("company_id")}, dtype="float64"
-    )
+    seasons = {name: _season(rows) for name, rows in months.groupby(_KEY)}
+    result["seasonality_ratio"] = [seasons.get(name, np.nan) for name in result.index]
     result = result.join(_quantiles(window, daily))
     given = "not_given" if daily is None else "unknown"
     result["balance_status"] = np.where(result["balance_90pct_days"].notna(), "known", given)
     result["runway_status"] = result["runway_status"].fillna("unknown")
     few = int((result["n_months"] < _FEWEST_MONTHS).sum())
-    result = frames.typed(result.reset_index(), METRICS)
+    result = result.reset_index()
+    result = frames.typed(result.assign(currency=result["currency"].mask(result["currency"] == "")), METRICS)
     result.attrs["base"] = {
         "used": len(result),
-        "excluded": {"under_6_months": few, "months_incomplete_or_later": len(table) - len(months)},
-        "backfilled": None,
-        "as_of": frames.instant(as_of).isoformat().replace("+00:00", "Z"),
-        "filters": {"window_months": window_months},
-    }
+        "excluded": {"under_6_months": few, **reasons},
+        "backfilled": None, "as_of": frames.instant(as_of).isoformat().replace("+00:00", "Z"),
+        "filters": {"window_months": window_months, "max_unreconciled_ratio": max_unreconciled_ratio},
+    }  # fmt: skip
     return result
 
 
 def operating_or_all(months: pd.DataFrame) -> pd.DataFrame:
     """The months with `credit`, `debit` and `basis`: operating where a company has it for all of them, else all."""
     known = months["operating_credit"].notna() & months["operating_debit"].notna()
-    use = known.groupby(months["company_id"]).transform("all").astype(bool)
+    use = known.groupby([months["company_id"], months["currency"].fillna("")]).transform("all").astype(bool)
     return months.assign(
         credit=months["total_credit"].mask(use, months["operating_credit"]).astype("float64"),
         debit=months["total_debit"].mask(use, months["operating_debit"]).astype("float64"),
@@ -154,27 +165,35 @@ def operating_or_all(months: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def flow_months(flows: Frame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """These columns of flows in pandas; the operating ones are null where the frame has none."""
-    operating = ("operating_credit", "operating_debit")
-    try:
-        return frames.collect(frames.scan(flows, FLOWS, (*columns, *operating)), FLOWS)
-    except InputError:
-        table = frames.collect(frames.scan(flows, FLOWS, columns), FLOWS)
-        return table.assign(**dict.fromkeys(operating, np.nan))
+def counted_months(
+    flows: Frame, columns: tuple[str, ...], max_unreconciled_ratio: float = MAX_UNRECONCILED_RATIO
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    """All months of flows in pandas, those that a metric may count (see `counted`), and how many it leaves out.
+
+    They have `currency` ("" where none is named), `total_credit`, `total_debit`, `is_complete`, the operating columns
+    and these.
+    """
+    own = ("company_id", "month", "currency", "total_credit", "total_debit", "unreconciled_amount", "is_complete")
+    wanted = (*own, "operating_credit", "operating_debit", *columns)
+    table = frames.collect(frames.scan(flows, FLOWS, wanted), FLOWS)
+    table["currency"] = table["currency"].fillna("")
+    chosen, reasons = counted(table, max_unreconciled_ratio)
+    months = table[chosen].sort_values(["company_id", "currency", "month"], ignore_index=True)
+    return table, months.assign(number=month_numbers(day_numbers(months["month"]))), reasons
 
 
-def _months(flows: Frame, as_of: AsOf) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All months, and the complete ones that ended by the day, with `number`, `credit`, `debit` and `basis`."""
+def _months(flows: Frame, as_of: AsOf, max_ratio: float) -> tuple[pd.DataFrame, pd.MultiIndex, dict[str, int]]:
+    """The months that count and ended by the day, with `number`, `credit`, `debit` and `basis`; all companies."""
     columns = (
-        "company_id", "month", "total_credit", "total_debit", "net_flow", "closing_balance", "minimum_balance",
-        "average_daily_balance", "n_negative_days", "n_days_covered", "is_complete", "report_id",
+        "net_flow", "closing_balance", "minimum_balance", "average_daily_balance", "n_negative_days", "n_days_covered",
+        "report_id",
     )  # fmt: skip
-    table = flow_months(flows, columns)
-    ended = months_later(table["month"], 1) <= frames.day(as_of) + pd.Timedelta(days=1)
-    known = table["is_complete"] & ended & table["total_credit"].notna() & table["total_debit"].notna()
-    months = table[known].sort_values(["company_id", "month"], ignore_index=True)
-    return table, operating_or_all(months.assign(number=month_numbers(day_numbers(months["month"]))))
+    table, months, left_out = counted_months(flows, columns, max_ratio)
+    ended = months_later(months["month"], 1) <= frames.day(as_of) + pd.Timedelta(days=1)
+    reasons = {f"months_{name}": left_out[name] for name in ("unknown", "unreconciled")}
+    reasons["months_incomplete_or_later"] = left_out["incomplete"] + int((~ended).sum())
+    companies = pd.MultiIndex.from_frame(table[_KEY].drop_duplicates().sort_values(_KEY))
+    return operating_or_all(months[ended].reset_index(drop=True)), companies, reasons
 
 
 def _trends(grouped: Any) -> pd.DataFrame:
@@ -185,7 +204,8 @@ def _trends(grouped: Any) -> pd.DataFrame:
             slope = stats.theilslopes(months["credit"], months["number"], 0.95)
             rows[name] = [100 * value / middle for value in (slope.slope, slope.low_slope, slope.high_slope)]
     names = ["trend_pct_per_month", "trend_low_pct", "trend_high_pct"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=names, dtype="float64")
+    index = pd.MultiIndex.from_tuples(rows, names=_KEY) if rows else _NO_COMPANY
+    return pd.DataFrame(list(rows.values()), index=index, columns=names, dtype="float64")
 
 
 def _season(months: pd.DataFrame) -> float:
@@ -205,7 +225,7 @@ def _season(months: pd.DataFrame) -> float:
 def _daily_shares(window: pd.DataFrame) -> pd.DataFrame:
     known = window[window["n_negative_days"].notna() & window["average_daily_balance"].notna()]
     days = known["n_days_covered"].astype("float64")
-    sums = known.assign(days=days, weighted=known["average_daily_balance"] * days).groupby("company_id")
+    sums = known.assign(days=days, weighted=known["average_daily_balance"] * days).groupby(_KEY)
     total = sums["days"].sum()
     return pd.DataFrame(
         {
@@ -217,7 +237,7 @@ def _daily_shares(window: pd.DataFrame) -> pd.DataFrame:
 
 def _runway(grouped: Any) -> pd.DataFrame:
     burn = grouped["debit"].mean() - grouped["credit"].mean()
-    latest = grouped.tail(1).set_index("company_id")["closing_balance"].reindex(burn.index)
+    latest = grouped.tail(1).set_index(_KEY)["closing_balance"].reindex(burn.index)
     status = np.select([burn <= 1e-9, latest.isna(), latest <= 0], ["not_burning", "unknown", "exhausted"], "burning")
     months = (latest / burn).where(status == "burning")
     return pd.DataFrame({"runway_months": months, "runway_status": status}, index=burn.index)
@@ -226,14 +246,16 @@ def _runway(grouped: Any) -> pd.DataFrame:
 def _quantiles(window: pd.DataFrame, daily: Frame | None) -> pd.DataFrame:
     """By company the balance exceeded on 90 % of the days of its window."""
     if daily is None:
-        return pd.DataFrame(columns=["balance_90pct_days"], dtype="float64")
-    columns = ("report_id", "report_version", "account_no", "day", "balance")
+        return pd.DataFrame(columns=["balance_90pct_days"], index=_NO_COMPANY, dtype="float64")
+    columns = ("report_id", "report_version", "account_no", "currency", "day", "balance")
     table = frames.collect(frames.scan(daily, DAILY, columns), DAILY)
     newest = table.groupby("report_id")["report_version"].transform("max") == table["report_version"]
     table = table[newest].assign(number=lambda t: month_numbers(day_numbers(t["day"])))
-    table = table.merge(window[["company_id", "report_id", "number"]], on=["report_id", "number"])
-    n_accounts = table.groupby("report_id")["account_no"].transform("nunique")
-    days = table.assign(n=n_accounts, known=table["balance"].notna()).groupby(["company_id", "day"])
+    table = table.merge(window[[*_KEY, "report_id", "number"]], on=["report_id", "number"], suffixes=("_named", ""))
+    own = table["currency_named"].fillna(table["currency"]) == table["currency"]  # null is in the month's currency
+    table = table[own | table["currency_named"].isna()]
+    n_accounts = table.groupby(["report_id", "currency"])["account_no"].transform("nunique")
+    days = table.assign(n=n_accounts, known=table["balance"].notna()).groupby([*_KEY, "day"])
     sums = days.agg(balance=("balance", "sum"), n_known=("known", "sum"), n=("n", "first"))
     whole = sums[sums["n_known"] == sums["n"]]
-    return whole.groupby("company_id")["balance"].quantile(0.1).rename("balance_90pct_days").to_frame()
+    return whole.groupby(_KEY)["balance"].quantile(0.1).rename("balance_90pct_days").to_frame()

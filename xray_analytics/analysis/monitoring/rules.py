@@ -17,7 +17,7 @@ from ...schema import Column, Table
 from ...tables import COMPANY_KEY, REPORT_ID, SEVERITIES
 from .. import frames
 from ..cashflow.incidents import INCIDENTS
-from ..cashflow.metrics import flow_months, operating_or_all
+from ..cashflow.metrics import counted_months, operating_or_all
 from ..cashflow.recurring import STREAMS
 from ..frames import AsOf, Frame
 from ..guards import is_number
@@ -81,15 +81,9 @@ def _or_empty(frame: Frame | None, table: Table) -> Frame:
 
 
 def _months(flows: Frame, history: pd.DataFrame) -> pd.DataFrame:
-    wanted = (
-        "company_id", "month", "report_id", "is_complete", "total_credit", "total_debit", "n_negative_days",
-        "n_days_covered",
-    )  # fmt: skip
-    months = flow_months(flows, wanted)
-    months = months[months["is_complete"]].merge(history[["report_id", "created_at"]], on="report_id")
-    months = operating_or_all(months)
-    months["number"] = months["month"].dt.year * 12 + months["month"].dt.month
-    return months.assign(age=months.groupby("company_id")["number"].transform("max") - months["number"])
+    _, months, _ = counted_months(flows, ("report_id", "n_negative_days", "n_days_covered"))
+    months = operating_or_all(months.merge(history[["report_id", "created_at"]], on="report_id"))
+    return months.assign(age=months.groupby(["company_id", "currency"])["number"].transform("max") - months["number"])
 
 
 def _incidents(incidents: Frame, history: pd.DataFrame) -> pd.DataFrame:
@@ -179,9 +173,10 @@ def _credits_down(book: Book, rule: Rule) -> pd.DataFrame:
     pairs = _compared(book.months, "credit", rule["months"])
     change = pairs["after"] / pairs["before"].where(pairs["before"] > 0) - 1
     rows: pd.DataFrame = pairs.assign(change=change)[change <= -rule["at_least_ratio"] + 1e-9]
+    rows = rows.sort_values(["company_id", "change"]).drop_duplicates("company_id")
     words = {"all": "Credits", "operating": "Operating credits"}
     rows["evidence"] = [
-        f"{words[str(r.basis)]} of {r.after:,.0f} in the {rule['months']} months to {r.month:%Y-%m}, "
+        f"{words[str(r.basis)]} of {r.after:,.0f}{_unit(r)} in the {rule['months']} months to {r.month:%Y-%m}, "
         f"{r.before:,.0f} in those before ({r.change:+.0%})."
         for r in rows.itertuples()
     ]
@@ -191,7 +186,7 @@ def _credits_down(book: Book, rule: Rule) -> pd.DataFrame:
 def _negative_days_up(book: Book, rule: Rule) -> pd.DataFrame:
     pairs = _compared(book.months, "n_negative_days", rule["months"])
     doubled = (pairs["after"] >= rule["factor"] * pairs["before"]) & (pairs["after"] >= rule["at_least_days"])
-    rows: pd.DataFrame = pairs[doubled].copy()
+    rows: pd.DataFrame = pairs[doubled].sort_values(["company_id", "after"]).drop_duplicates("company_id", keep="last")
     rows["evidence"] = [
         f"{r.after:.0f} days below zero in the {rule['months']} months to {r.month:%Y-%m}, "
         f"{r.before:.0f} in those before."
@@ -264,16 +259,26 @@ def _rows(newest: pd.DataFrame, *, before: str, after: str, first_seen: str) -> 
     return newest.assign(before=newest[before], after=newest[after], first_seen=newest[first_seen])
 
 
+def _unit(row: Any) -> str:
+    return f" {row.currency}" if row.is_mixed else ""
+
+
 def _compared(months: pd.DataFrame, column: str, n: int) -> pd.DataFrame:
-    """Per company: the sum of its last `n` months and of the `n` before; only where all of them are there and known."""
-    near = months[(months["age"] < 2 * n) & months[column].notna()].sort_values(["company_id", "number"])
+    """Per company and currency: the sum of its last `n` months and of the `n` before.
+
+    Only where all of them are there and known.
+    """
+    key = ["company_id", "currency"]
+    near = months[(months["age"] < 2 * n) & months[column].notna()].sort_values([*key, "number"])
     near = near.assign(value=near[column].astype("float64"))
-    after, before = (near[part].groupby("company_id") for part in (near["age"] < n, near["age"] >= n))
+    after, before = (near[part].groupby(key) for part in (near["age"] < n, near["age"] >= n))
     sums = pd.DataFrame({"before": before["value"].sum(), "after": after["value"].sum()})
     full = sums[(before.size().reindex(sums.index) == n) & (after.size().reindex(sums.index) == n)]
-    last = near.drop_duplicates("company_id", keep="last").set_index("company_id")
+    last = near.drop_duplicates(key, keep="last").set_index(key)
     pairs: pd.DataFrame = full.join(last[["month", "report_id", "created_at", "basis"]]).reset_index()
-    return pairs.assign(first_seen=pairs["created_at"].dt.normalize())
+    several = months[key].drop_duplicates()
+    is_mixed = pairs["company_id"].isin(several.loc[several.duplicated("company_id"), "company_id"])
+    return pairs.assign(first_seen=pairs["created_at"].dt.normalize(), is_mixed=is_mixed)
 
 
 def applicable(name: str, book: Book) -> bool:
@@ -284,7 +289,8 @@ def applicable(name: str, book: Book) -> bool:
 def unjudged(book: Book, rules: Mapping[str, Rule]) -> dict[str, int]:
     """How many companies a rule could not be applied to: too few complete months, no statement day."""
     n = {
-        f"{name}_not_judged": len(book.newest) - len(_compared(book.months, _MONTH_RULES[name], rules[name]["months"]))
+        f"{name}_not_judged": len(book.newest)
+        - _compared(book.months, _MONTH_RULES[name], rules[name]["months"])["company_id"].nunique()
         for name in rules
         if name in _MONTH_RULES
     }

@@ -7,9 +7,9 @@ about the company.
 
 from __future__ import annotations
 
-from .findings import coverage, findings
+from .findings import coverage, findings, unread
 from .reconciliation import reconciliation
 from .sensitivity import sensitivity
 
-__all__ = ["coverage", "findings", "reconciliation", "sensitivity"]
+__all__ = ["coverage", "findings", "reconciliation", "sensitivity", "unread"]
 __dir__ = __all__.copy

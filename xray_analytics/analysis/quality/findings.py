@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 
 from ...schema import Column, Table
-from ...tables import COMPANY_ID, DRIFT, MINIMUM_DATA_SANITY_PCT, QUARANTINE, SEVERITIES, STATEMENT_SUMMARIES
+from ...tables import (
+    COMPANY_ID,
+    DRIFT,
+    MAX_UNREAD_RATIO,
+    MINIMUM_DATA_SANITY_PCT,
+    QUARANTINE,
+    SEVERITIES,
+    STATEMENT_SUMMARIES,
+)
 from .. import frames
 from ..days import covered, days
 from ..frames import AsOf, Frame
@@ -22,7 +30,7 @@ from .contradictions import contradictions
 from .reconciliation import LEDGER, reconciliation
 from .sensitivity import sensitivity
 
-__all__ = ["coverage", "findings", "reconciliation", "sensitivity"]
+__all__ = ["coverage", "findings", "reconciliation", "sensitivity", "unread"]
 
 _SIX_MONTHS = 181  # days: January to June, the shortest half-year from the first of a month
 COVERAGE = Table(
@@ -167,7 +175,7 @@ def findings(  # noqa: PLR0913 - each is one thing that may be odd
     >>> print(*findings(quarantine=lost).loc[0, ["severity", "finding"]])
     high The payload could not be understood (decode: not_json).
     """
-    columns = ("is_rated", "data_sanity_pct")
+    columns = ("is_rated", "data_sanity_pct", "n_transactions", "n_unread_transactions", "total_credit", "total_debit")
     seen = None if reports is None else frames.newest_reports(reports, columns)
     parts = [frames.typed(pd.DataFrame(), FINDINGS)]
     if reconciliation is not None:
@@ -253,6 +261,41 @@ def _of_reports(seen: pd.DataFrame) -> Iterable[pd.DataFrame]:
     for hit, check, severity, sentence in odd:
         rows = seen.loc[hit.index[hit.fillna(False)]]
         yield rows.assign(severity=severity, check=check, n=1, finding=sentence)
+    yield from _of_transactions(bank)
+
+
+def unread(reports: Frame) -> tuple[int, int]:
+    """Transactions without amount or day, and all transactions, of the reports in which they are more than 1 in 100.
+
+    Examples
+    --------
+    >>> created = pd.to_datetime(["2025-04-02"] * 2, utc=True)
+    >>> unread(pd.DataFrame({
+    ...     "report_id": ["a", "b"], "report_version": 1, "company_id": "732829320", "product": "bank",
+    ...     "created_at": created, "available_at": created, "is_backfilled": False,
+    ...     "n_transactions": [200, 300], "n_unread_transactions": [2, 30],
+    ... }))
+    (30, 300)
+    """
+    reports = frames.newest_reports(reports, ("n_transactions", "n_unread_transactions"), product="bank")
+    poor = reports[reports["n_unread_transactions"] > MAX_UNREAD_RATIO * reports["n_transactions"]]
+    return int(poor["n_unread_transactions"].sum()), int(poor["n_transactions"].sum())
+
+
+def _of_transactions(bank: pd.DataFrame) -> Iterable[pd.DataFrame]:
+    """Reports whose transactions lack amount or day, and those that list none although money moved."""
+    lost = bank[(bank["n_unread_transactions"] > 0).fillna(False).astype(bool)]
+    numbers = zip(lost["n_unread_transactions"], lost["n_transactions"], strict=True)
+    sentences = [f"{n:,} of {of:,} transactions have no amount or no day: see `xray inspect`." for n, of in numbers]
+    is_poor = lost["n_unread_transactions"] > MAX_UNREAD_RATIO * lost["n_transactions"]
+    severity = np.where(is_poor.to_numpy(bool), "high", "medium")
+    yield lost.assign(
+        severity=severity, check="unread_transactions", n=lost["n_unread_transactions"], finding=sentences
+    )
+    moved = (bank["total_credit"].fillna(0) != 0) | (bank["total_debit"].fillna(0) != 0)
+    none = bank[moved & (bank["n_transactions"].fillna(0) == 0)]
+    sentence = "The report lists no transactions, although its statements say that money moved."
+    yield none.assign(severity="medium", check="no_transactions", n=1, finding=sentence)
 
 
 def _of_drift(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ... import charts
 from ...charts import class_label, plain
+from ..currency import currency_sentence
 from ..document.document import Block, Charts, Columns, Document, Glossary, Heading, NamedGrid, Section, Sentences
 from ..document.page import Figure, Tile, figure, grid, text
 from .results import CompanyProfile
@@ -206,7 +207,7 @@ def _findings(results: CompanyProfile) -> NamedGrid | Sentences:
 
 def _notes(results: CompanyProfile) -> tuple[Block, ...]:
     return Heading("Bank against accounts"), Glossary(
-        (*_declared(results), *_classes(results), *_debt(results), *_reading())
+        (*_declared(results), *_classes(results), *_debt(results), *_reading(results))
     )
 
 
@@ -255,9 +256,12 @@ def _debt(results: CompanyProfile) -> list[tuple[str, str]]:
     return [("Debt service", words)]
 
 
-def _reading() -> tuple[tuple[str, str], ...]:
+def _reading(results: CompanyProfile) -> tuple[tuple[str, str], ...]:
+    shown = currency_sentence(results.flows["currency"], 0)
+    others = [name for name in results.currencies if name not in set(results.flows["currency"].dropna())]
+    beside = f" Months in {' and '.join(others)} are left out of it." if others else ""
     words = (
-        "Class 1 (A) is the best, 5 (E) the worst. Amounts are in EUR where the service names no currency. Payers, "
+        f"Class 1 (A) is the best, 5 (E) the worst. {shown}{beside} Payers, "
         "payees and criteria are of the newest bank report; the grade follows the direction that the portfolio shows; "
         "quantiles are of the newest financial report of every company. A day below zero is no incident: an authorised "
         "overdraft is not known."

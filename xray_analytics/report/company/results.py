@@ -37,6 +37,7 @@ class CompanyProfile:
     companies: pd.DataFrame
     reports: pd.DataFrame
     flows: pd.DataFrame
+    currencies: tuple[str, ...]
     daily: pd.DataFrame
     metrics: pd.DataFrame
     entries: TransactionResults
@@ -113,9 +114,11 @@ def analysed(
     entries = of_transactions({"reports": reports, **mine})
     families = cashflow.categories(transactions)
     operating = cashflow.operating(transactions, families)
-    flows = cashflow.monthly_flows(mine["monthly_summaries"], reports, operating=operating, statements=None)
+    every_flow = cashflow.monthly_flows(mine["monthly_summaries"], reports, operating=operating, statements=None)
+    flows, _ = cashflow.in_main_currency(every_flow)
     coverage = quality.coverage(statements, reports, as_of=as_of)
     daily = newest_days(cashflow.daily_balances(transactions, statements), reports)
+    daily = in_currency_of(flows, daily)
     profile = CompanyProfile(
         edition=edition,
         company_id=company_id,
@@ -123,13 +126,14 @@ def analysed(
         companies=frames["companies"],
         reports=reports.sort_values(["created_at", "report_id"], ignore_index=True),
         flows=flows,
+        currencies=tuple(sorted(every_flow["currency"].dropna().unique())),
         daily=daily,
         metrics=cashflow.company_metrics(flows, as_of=as_of),
         entries=entries,
         parties=top_parties(operating, reports),
-        watch=monitoring.watch_list(reports, flows, entries.incidents, entries.recurring, as_of=as_of),
-        debt=monitoring.debt_service(flows, entries.recurring),
-        declared=ratios.declared_vs_banked(reports, frames["request_notes"], flows),
+        watch=monitoring.watch_list(reports, every_flow, entries.incidents, entries.recurring, as_of=as_of),
+        debt=monitoring.debt_service(every_flow, entries.recurring),
+        declared=ratios.declared_vs_banked(reports, frames["request_notes"], every_flow),
         criteria=graded(frames["bank_flag_criteria"], every, company_id),
         ratios=against_portfolio(frames["financial_ratios"], every, company_id),
         findings=quality.findings(reconciliation=entries.ledger, coverage=coverage, reports=reports),
@@ -137,12 +141,24 @@ def analysed(
     return _without_names(profile) if shareable else profile
 
 
+def in_currency_of(flows: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
+    """The days in the currency of these months; those that name none are in it."""
+    name = flows["currency"].iloc[0] if len(flows) else pd.NA
+    if pd.isna(name):
+        return daily[daily["currency"].isna()].reset_index(drop=True) if len(flows) else daily
+    kept: pd.DataFrame = daily[daily["currency"].fillna(name) == name].assign(currency=name).reset_index(drop=True)
+    kept.attrs = dict(daily.attrs)
+    return kept
+
+
 def newest_days(daily: pd.DataFrame, reports: pd.DataFrame) -> pd.DataFrame:
-    """Of each day the accounts of the newest report that covers it."""
+    """Of each day the accounts of the newest report that has a basis for it, else of the newest that covers it."""
     made = reports.set_index("report_id")["created_at"]
-    dated = daily.assign(created_at=daily["report_id"].map(made)).sort_values(["created_at", "report_id"])
+    dated = daily.assign(created_at=daily["report_id"].map(made), is_based=daily["credit"].notna())
+    dated["is_based"] = dated.groupby(["day", "report_id"])["is_based"].transform("all")
+    dated = dated.sort_values(["is_based", "created_at", "report_id"])
     last = dated.drop_duplicates("day", keep="last")[["day", "report_id"]]
-    kept: pd.DataFrame = dated.merge(last, on=["day", "report_id"]).drop(columns="created_at")
+    kept: pd.DataFrame = dated.merge(last, on=["day", "report_id"]).drop(columns=["created_at", "is_based"])
     kept = kept.sort_values(["day", "account_no"], ignore_index=True)
     kept.attrs["base"] = daily.attrs["base"]
     return kept

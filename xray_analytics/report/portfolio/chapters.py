@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...analysis import portfolio
+from ...analysis import cashflow, portfolio
 from ...analysis.portfolio import flags
 from ..document.document import Charts, Document, Glossary, Heading, NamedGrid, Section, Sentences
 from ..document.page import FEWEST_FOR_SHARES, Figure, Grid, Tile, grid, text
@@ -28,12 +28,13 @@ def document(results: Portfolio) -> Document:
         **figures.movement_figures(results.history, edition),
         **figures.value_figures(results.reports, edition),
         **figures.criteria_figures(results.criteria, results.reports, edition),
-        **figures.flow_figures(results.flows, edition),
+        **figures.flow_figures(results.months, results.currency, edition),
         **figures.concentration_figures(results.exposures, results.entries.concentration, edition),
         "agreement": figures.agreement_figure(results.agreement, edition),
         **figures.quality_figures(results.entries.ledger, results.coverage, results.reports, edition),
     }
     sections = (
+        *((Section("Read this first", (Sentences(results.unread),)),) if results.unread else ()),
         _watched(results),
         _moved(drawn, edition),
         _classes(drawn),
@@ -165,7 +166,7 @@ def _criteria(results: Portfolio, drawn: Mapping[str, Figure]) -> Section:
 
 
 def _cash(results: Portfolio, drawn: Mapping[str, Figure]) -> Section:
-    metrics = results.metrics
+    metrics = cashflow.in_main_currency(results.metrics)[0]
     by = metrics.groupby("runway_status").agg(
         n_companies=("company_id", "size"), runway_months=("runway_months", "median")
     )

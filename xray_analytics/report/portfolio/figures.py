@@ -133,12 +133,12 @@ def criteria_figures(criteria: pd.DataFrame, reports: pd.DataFrame, edition: Edi
     }
 
 
-def flow_figures(flows: pd.DataFrame, edition: Edition) -> dict[str, Figure]:
+def flow_figures(flows: pd.DataFrame, currency: str, edition: Edition) -> dict[str, Figure]:
     """Money by month, and days below zero."""
     months = dated(cashflow.portfolio_months(flows), edition.as_of)
     if edition.min_n:
         few = months["n_companies"].lt(edition.min_n)
-        figures = [name for name in months.columns if name != "month"]
+        figures = [name for name in months.columns if name not in ("month", "currency")]
         months[figures] = months[figures].astype("Float64").mask(few)
     newest_first = months.iloc[::-1]
     heads = {
@@ -156,7 +156,7 @@ def flow_figures(flows: pd.DataFrame, edition: Edition) -> dict[str, Figure]:
             charts.plot_portfolio_months,
             months,
             "Sums over the companies whose month is complete, so they grow with their number; the table gives "
-            "the change for the same companies. EUR where the service names no currency (assumed, for display only).",
+            f"the change for the same companies. {currency}",
             counted="company-months",
             numbers=grid(newest_first, heads),
         ),

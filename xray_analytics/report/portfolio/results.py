@@ -11,6 +11,7 @@ import pandas as pd
 from ...analysis import cashflow, monitoring, portfolio, quality
 from ...analysis.portfolio.agreement import ClassAgreement
 from ...errors import InputError
+from ..currency import currency_sentence
 from ..edition import Edition
 from ..masking import with_names, without_labels
 from ..snapshot import all_synthetic, day_of, earlier_day
@@ -61,6 +62,28 @@ class Portfolio:
     def named(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Rows on companies with `company_name`; natural persons masked unless the edition shows them."""
         return with_names(rows, self.companies, show_persons=self.edition.show_persons)
+
+    @property
+    def months(self) -> pd.DataFrame:
+        """The months in the currency of most companies."""
+        return cashflow.in_main_currency(self.flows)[0]
+
+    @property
+    def currency(self) -> str:
+        """One sentence on the currency of the months shown, and on who is not among them."""
+        shown, n_others = cashflow.in_main_currency(self.flows)
+        return currency_sentence(shown["currency"], n_others)
+
+    @property
+    def unread(self) -> str:
+        """What is said before anything else: how many transactions could not be read; empty where nearly all were."""
+        n, of = quality.unread(self.reports)
+        if not n:
+            return ""
+        return (
+            f"{n:,} of {of:,} transactions have no amount or no day that could be read, so that the flows which rest "
+            "on them are unknown: see xray inspect."
+        )
 
     @property
     def no_verdict(self) -> str:
