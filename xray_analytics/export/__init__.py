@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from ..grammar.forms import write_frame
 from .backtest import Backtest, make_backtest, write_backtest
 from .checking import check_backtest
+from .frame import write_frame
 from .pseudonyms import default_key_file
 
 __all__ = ["Backtest", "check_backtest", "default_key_file", "make_backtest", "write_backtest", "write_frame"]

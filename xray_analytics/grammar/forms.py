@@ -25,7 +25,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,7 +33,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from .. import files
 from ..errors import InputError
 
 FORMULA = r"^ *[=+\-@\t\r\n＝＋－＠']"
@@ -77,28 +75,6 @@ def encoded(data: pa.Table | pd.DataFrame, form: str, *, title: str = "data", ra
     if form not in FORMS:
         raise InputError(f"no format {form!r}; there are {', '.join(FORMS)}")
     return FORMS[form](_plain(data), title, raw_text)
-
-
-def write_frame(
-    data: pa.Table | pd.DataFrame, path: str | Path, *, raw_text: bool = False, overwrite: bool = False
-) -> Path:
-    """Write any frame of this package to a file, in the form of its ending: .csv, .json, .parquet or .xlsx.
-
-    Parameters
-    ----------
-    raw_text
-        As in `encoded`.
-    overwrite
-        Replace a file of that name; otherwise it is refused.
-
-    Raises
-    ------
-    InputError
-        As `encoded`; the file exists and `overwrite` is not set, or it cannot be written.
-    """
-    path = Path(path)
-    content = encoded(data, path.suffix.lstrip(".").lower(), title=path.stem, raw_text=raw_text)
-    return files.save(content, path, overwrite=overwrite)
 
 
 def inert(texts: pa.ChunkedArray) -> pa.ChunkedArray:
