@@ -169,7 +169,7 @@ def write_rows(
     InputError
         There is no such format, a file is needed and none is named, or it exists already.
     """
-    from .. import forms  # which needs more of Arrow than a list on screen
+    from ..grammar import forms  # which needs more of Arrow than a list on screen
 
     if form not in forms.FORMS:
         raise InputError(f"no format {form!r}; there are table, {', '.join(forms.FORMS)}")
