@@ -62,7 +62,7 @@ QUESTIONS: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (("../x", ".*"), False), (("A-1", ".*"), True), (("a" * 65, ".*"), False), (("", ".*"), False),
         (("\u0663" * 24, r"\d{24}"), False), (("1", r"\w"), True),
     ],
-    "api.signature.is_authentic": [
+    "api.webhooks.is_authentic": [
         (authentic(), True), (authentic(AT, "b"), True), (authentic(AT, "c"), False), (authentic(AT, "a", ""), False),
         (authentic(AT, "a", "x, *"), True), (authentic(AT, "a", ",".join("abcdefg") + ",*"), True),
         (authentic(AT, "a", ",".join("abcdefgh") + ",*"), False), (authentic(None), False),
@@ -70,7 +70,7 @@ QUESTIONS: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (authentic(moved(300)), True), (authentic(moved(301)), False), (authentic(moved(-300)), True),
         (authentic(moved(-301)), False), (authentic("now"), False), ((Headers({}), b"{}", SCHEME, NOW), False),
     ],
-    "api.signature._timestamp": [
+    "api.webhooks._timestamp": [
         ((sent(), SCHEME, NOW), AT), ((sent(None), SCHEME, NOW), None), ((sent(moved(300)), SCHEME, NOW), moved(300)),
         ((sent(moved(-301)), SCHEME, NOW), None), ((sent("9" * 16), SCHEME, NOW), None),
         ((sent(), WebhookSettings(), NOW), ""), ((sent(AT, "a", "*", ("T", AT)), SCHEME, NOW), None),
