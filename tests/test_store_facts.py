@@ -9,6 +9,7 @@ from test_upkeep import BANKS, REQUESTS, SIRENS, bank, bring, rating, request
 
 from xray_analytics import Store, files
 from xray_analytics.api.journal import Journal
+from xray_analytics.cli.store import all_findings
 from xray_analytics.errors import StoreError
 from xray_analytics.ingest.erasure import forget
 from xray_analytics.ingest.rebuild import rebuild
@@ -117,25 +118,25 @@ def test_journal__damage_is_found_and_reading_it_changes_nothing(store, figure):
         n_noticed += Journal.fault(path) is not None
     figure("flipped bits in used bytes of the journal that verify notices", f"{n_noticed} of 300")
     path.write_bytes(whole[:5000])
-    (finding,) = store.verify()
+    (finding,) = all_findings(store.path)
     assert (finding.file, "move it away: `xray sync --full`" in finding.remedy) == ("journal.sqlite3", True)
     path.write_bytes(whole)
-    assert (store.verify(), sorted(p.name for p in store.path.iterdir())) == ([], names)
+    assert (all_findings(store.path), sorted(p.name for p in store.path.iterdir())) == ([], names)
 
 
 def test_journal__in_use_is_read_with_its_log(store):
     with Journal(store.path / "journal.sqlite3") as journal:
         journal.enqueue("report.created", REQUESTS[2], BANKS[2], datetime.now(UTC))
-        assert store.verify() == []
+        assert all_findings(store.path) == []
 
 
 def test_journal__of_a_newer_package_or_with_foreign_lines_is_named(store):
     with Journal(store.path / "journal.sqlite3") as journal:
         journal._connection.execute("UPDATE deliveries SET state = 'ponding'")
-    assert [f.problem for f in store.verify()] == ["holds a line that this package cannot have written"]
+    assert [f.problem for f in all_findings(store.path)] == ["holds a line that this package cannot have written"]
     with Journal(store.path / "journal.sqlite3") as journal:
         journal._connection.execute("PRAGMA user_version = 9")
-    assert "has format 9" in store.verify()[0].problem
+    assert "has format 9" in all_findings(store.path)[0].problem
 
 
 # The rest

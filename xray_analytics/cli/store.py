@@ -6,12 +6,15 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..console import progress
 from .options import DEFAULT_STORE, JsonOption, StoreOption, app, existing_store, journal_path, print_json
+
+if TYPE_CHECKING:
+    from ..store import Finding
 
 SettingsOption = Annotated[
     Path | None,
@@ -31,13 +34,24 @@ def verify(
     """
     from ..store.remote.published import PublishedStore
 
-    findings = existing_store(store).verify() if published is None else PublishedStore(published).verify()
+    findings = all_findings(store) if published is None else PublishedStore(published).verify()
     if as_json:
         print_json([asdict(f) for f in findings])
     else:
         typer.echo("\n".join(map(str, findings)) or "The store is whole.")
     if findings:
         raise typer.Exit(6)
+
+
+def all_findings(store: Path) -> list[Finding]:
+    """What is wrong with a store, and with the journal beside it."""
+    from ..api.journal import Journal
+    from ..store import Finding
+
+    found, journal = existing_store(store).verify(), journal_path(store)
+    fault = Journal.fault(journal)
+    helps = "move it away: `xray sync --full` finds every report without it"
+    return [*found, Finding(journal.name, fault, helps)] if fault else found
 
 
 @app.command()

@@ -18,7 +18,7 @@ from . import documents, erasure, parts, tombstones
 from .manifests import Manifest, published, read_head, read_manifest, refuse_lost_commits, vouched_for
 from .parts import Part
 from .snapshot import stored
-from .strays import JOURNAL_FILE, strays
+from .strays import strays
 
 _SAY_WHOSE = {t.name for t in (tables.REQUESTS, tables.REPORTS, tables.MEDIA, *tables.LENDER_TABLES)}
 _SHA256 = 64  # hexadecimal digits; what was put into quarantine by hand may be named otherwise
@@ -53,8 +53,8 @@ def verify(root: Path, connection: engine.Connection) -> list[Finding]:
     """Everything in the store that is damaged or missing; empty where all is well.
 
     Reads every byte anew: manifests and their chain, the digest, rows and control sums of each part, the SHA-256 of
-    each stored body and document, the keys of every table, the key of the tombstones, the lock and the journal; and
-    names every file that is not of the store.
+    each stored body and document, the keys of every table, the key of the tombstones and the lock; and names every
+    file that is not of the store. The journal is no part of it: see `Journal.fault`.
     """
     try:
         head = read_head(root)
@@ -71,7 +71,6 @@ def verify(root: Path, connection: engine.Connection) -> list[Finding]:
         *_bad_key(root, head),
         *_bad_documents(root, head),
         *_strays(root, head),
-        *_bad_journal(root),
         *(finding for _, _, finding in damaged),
     ]
     if damaged:
@@ -118,14 +117,6 @@ def _bad_key(root: Path, head: Manifest) -> Iterator[Finding]:
     elif tombstones.CURSOR_NAME in head.cursor and head.key_sha256 is None:
         lacks = "its digest is not recorded, so that damage to it would not be noticed"
         yield Finding(tombstones.KEY_FILE, lacks, "run `xray compact`, whose commit records it")
-
-
-def _bad_journal(root: Path) -> Iterator[Finding]:
-    from ..api.journal import Journal  # noqa: PLC0415 - SQLite is needed here only
-
-    fault = Journal.fault(root / JOURNAL_FILE)
-    if fault:
-        yield Finding(JOURNAL_FILE, fault, "move it away: `xray sync --full` finds every report without it")
 
 
 def _strays(root: Path, head: Manifest) -> Iterator[Finding]:
