@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 
 from .. import files
 from ..errors import StoreError
-from ..grammar.identity import without_blanks
 
 KEY_FILE = "key"
 KEY_BYTES = 32
@@ -31,6 +30,7 @@ _HEX_DIGITS = 32
 # The columns that say whose a row is; in a table that has several, any of them.
 OWNERS = frozenset(("report_id", "request_id", "medium_id", "object_id", "company_id"))
 GROUP = "group_id"
+_INVISIBLE = dict.fromkeys(map(ord, "\u180e\u200b\u200c\u200d\u2060\ufeff"))  # no spaces to Unicode, yet unseen
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 _SIREN = re.compile(r"(?:[A-Za-z]{2}[0-9A-Za-z]{2})?(\d{9})(?:\d{5})?", re.ASCII)  # alone, of a VAT number, of a SIRET
 _DIVIDERS = re.compile(r"[./-]")
@@ -50,7 +50,7 @@ def spellings(text: str) -> set[str]:
     >>> [sorted(spellings(text))[0] for text in ("514.673.987", "FR40514673987")]
     ['514.673.987', '514673987']
     """
-    bare = without_blanks(unicodedata.normalize("NFKC", text))
+    bare = "".join(unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).split())
     found = {text, bare}
     number = _SIREN.fullmatch(_DIVIDERS.sub("", bare))
     if number:
