@@ -350,7 +350,7 @@ def test_precision__takes_the_newest_and_counts_companies_without_outcome():
     })  # fmt: skip
     found = precision(watch, history_of_a_cure(), known_until="2025-12-31", min_n=1)
     assert found[["n_in_default", "n_false_alarms", "n_lost"]].iloc[0].tolist() == [0, 1, 1]
-    assert found.attrs["base"]["companies_without_outcome"] == 1
+    assert found.attrs["base"]["filters"]["companies_without_outcome"] == 1
 
 
 def test_vintages__count_companies_without_outcome_and_loans_recorded_later():
@@ -369,8 +369,8 @@ def test_vintages__count_companies_without_outcome_and_loans_recorded_later():
         xa.validation.vintage_curves(loans, ends, known_until="2026-06-30").attrs["base"]
         for ends in (right, lost_zeros)
     ]
-    assert [base["companies_without_outcome"] for base in bases] == [0, 5]
-    assert bases[0]["recorded_later"] == 5
+    assert [base["filters"]["companies_without_outcome"] for base in bases] == [0, 5]
+    assert bases[0]["filters"]["recorded_later"] == 5
     restated = pd.concat([loans, loans.assign(recorded_at=pd.Timestamp("2026-08-01", tz="UTC"))])
     assert xa.validation.vintage_curves(restated, right, known_until="2026-06-30").attrs["base"]["used"] == 5
 

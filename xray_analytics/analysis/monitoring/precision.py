@@ -105,11 +105,11 @@ def precision(
     result["precision_ratio"], result["lead_days_median"] = share, grouped["lead"].median()
     result = frames.typed(result.reset_index(), PRECISION)
     excluded = {name: int(result[f"n_{name}"].sum()) for name in ("immature", "in_default", "lost")}
+    n_without = int((~pd.Series(alarms["company_id"].unique()).isin(spells["company_id"])).sum())
     result.attrs["base"] = {
         "used": len(mature), "excluded": excluded, "backfilled": None,
         "as_of": frames.instant(known_until).isoformat().replace("+00:00", "Z"),
-        "filters": {"horizon_months": horizon_months, "min_n": min_n},
-        "companies_without_outcome": int((~pd.Series(alarms["company_id"].unique()).isin(spells["company_id"])).sum()),
+        "filters": {"horizon_months": horizon_months, "min_n": min_n, "companies_without_outcome": n_without},
     }  # fmt: skip
     return result
 

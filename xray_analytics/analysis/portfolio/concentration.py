@@ -79,8 +79,9 @@ def concentration(
     kinds = {"figure": "string", "value": "float64", "unit": "string", "n": "int64"}
     result = pd.DataFrame(rows, columns=pd.Index(kinds)).astype(kinds)
     day = None if pd.isna(drawn.day) else str(drawn.day.date())
-    base = {"used": len(amounts), "excluded": drawn.excluded, "backfilled": None, "as_of": day, "filters": {"by": by}}
-    result.attrs["base"] = base | {"recorded_later": drawn.recorded_later}
+    filters = {"by": by, "recorded_later": drawn.recorded_later}
+    base = {"used": len(amounts), "excluded": drawn.excluded, "backfilled": None, "as_of": day, "filters": filters}
+    result.attrs["base"] = base
     return result
 
 

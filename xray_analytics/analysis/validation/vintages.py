@@ -94,11 +94,13 @@ def vintage_curves(  # noqa: PLR0913 - what is watched, since when and until whe
     parts = [_vintage(name, group, confidence) for name, group in _by_vintage(spells, freq)]
     result = pd.concat(parts, ignore_index=True)
     result["vintage"] = result["vintage"].astype("datetime64[us]")
-    filters = {"freq": freq, "companies": int(spells["company_id"].nunique())}
+    without = spells.loc[~spells["company_id"].isin(ends["company_id"]), "company_id"]
+    filters = {
+        "freq": freq, "companies": int(spells["company_id"].nunique()), "companies_without_outcome": without.nunique(),
+        "recorded_later": int(holding.recorded_later(drawn, until).sum()),
+    }  # fmt: skip
     result.attrs["base"] = {
         "used": len(spells), "excluded": excluded, "backfilled": None, "as_of": f"{until:%Y-%m-%d}", "filters": filters,
-        "companies_without_outcome": spells.loc[~spells["company_id"].isin(ends["company_id"]), "company_id"].nunique(),
-        "recorded_later": int(holding.recorded_later(drawn, until).sum()),
     }  # fmt: skip
     return result
 
