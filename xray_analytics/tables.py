@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import InputError
+from .errors import no_such
 from .schema import Column, Kind, Table
 
 __all__ = [
@@ -602,6 +602,11 @@ QUARANTINE = Table(
     "Payloads that could not be understood: kept, named, counted, and retried on request.",
     (
         RAW_SHA256,
+        _text(
+            "origin",
+            "Where it came from: the file relative to what was named, member of an archive, line or place in a list; "
+            "the path of a call. Null where that is not known any more.",
+        ),
         Column("object_id", "id", "Id of the object, where it is known."),
         _text("stage", "Where it failed.", choices=("fetch", "decode", "tidy"), required=True),
         _text("code", "A stable word for the problem.", required=True),
@@ -685,7 +690,7 @@ def table(name: str) -> Table:
     ('report_id', 'report_version')
     """
     if name not in TABLES:
-        raise InputError(f"no table {name!r}; there are {', '.join(TABLES)}")
+        raise no_such("table", name, TABLES)
     return TABLES[name]
 
 

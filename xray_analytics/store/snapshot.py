@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from .. import engine as engines
 from .. import tables
-from ..errors import InputError, StoreError
+from ..errors import InputError, StoreError, choices, no_such
 from ..schema import Money, Table
 from . import diff, history, parts
 from .manifests import Manifest
@@ -117,7 +117,7 @@ class Snapshot:
             There is no such product.
         """
         if product not in tables.PRODUCTS:
-            raise InputError(f"no product {product!r}; there are {', '.join(tables.PRODUCTS)}")
+            raise no_such("product", product, tables.PRODUCTS)
         company = "company_id, CASE WHEN company_id IS NULL THEN report_id END"
         newest = "coalesce(created_at, available_at) DESC, report_id DESC"
         query = (
@@ -304,7 +304,8 @@ def _chosen(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
     unknown = [name for name in columns if name not in table.names]
     if unknown or not columns:
         asked = f"no column {unknown[0]!r}" if unknown else "no column was asked for"
-        raise InputError(f"{table.name}: {asked}; there are {', '.join(table.names)}")
+        said = choices(unknown[0] if unknown else "", table.names)
+        raise InputError(f"{table.name}: {asked}; {said}")
     if len(set(columns)) < len(columns):
         raise InputError(f"{table.name}: columns {list(columns)} name one twice; give each once")
     return tuple(columns)
