@@ -96,7 +96,7 @@ def test_read__csv_json_parquet_and_table(xray, store, tmp_path):
 def test_read__wrong_names_and_conditions(xray, store, tmp_path):
     assert xray("read", "report", "--store", store)[::2] == (
         2,
-        f"xray: no table 'report'; there are {', '.join(tables.TABLES)}\n",
+        f"xray: no table 'report'; there are {', '.join(tables.TABLES)}; did you mean reports?\n",
     )
     for arguments in (["--where", "1; DROP TABLE x"], ["--where", "nothing = 1"], ["--columns", "nothing"]):
         code, _, err = xray("read", "reports", "--store", store, *arguments)

@@ -69,7 +69,10 @@ def timeless(table):
 
 def on_tasks(n_tasks, bodies, url):
     """As Spark runs it: read, key, bring each object to one task in the order of the archive, tidy, publish."""
-    listed = [{"number": number, "path": str(path)} for number, path in enumerate(files.find([bodies]))]
+    listed = [
+        {"number": number, "path": str(path), "origin": origin}
+        for number, (path, origin) in enumerate(files.find([bodies]).items())
+    ]
     read = scale._Reading(FETCHED_AT).payloads(pa.RecordBatch.from_pylist(listed[i::2]) for i in (1, 0))
     rows = [row for batch in scale._keyed(read) for row in batch.to_pylist()]
     task_of = {key: number % n_tasks for number, key in enumerate(sorted({row["key"] for row in rows}))}

@@ -25,7 +25,9 @@ A message is one sentence: what failed, where, and what to do next. No message h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +38,7 @@ __all__ = [
     "StoreError", "UnavailableError", "UploadError", "WebhookError", "XRayError",
 ]  # fmt: skip
 __dir__ = __all__.copy
+_One = TypeVar("_One")
 
 
 class XRayError(Exception):
@@ -171,3 +174,41 @@ class SchemaError(InputError):
     def __init__(self, message: str, failures: pd.DataFrame) -> None:
         super().__init__(message)
         self.failures = failures
+
+
+def no_such(what: str, name: object, known: Collection[str]) -> InputError:
+    """The error about a name that is not known: what there is, and what was probably meant.
+
+    >>> print(no_such("table", "report", ["requests", "reports", "media"]))
+    no table 'report'; there are requests, reports, media; did you mean reports?
+    >>> print(no_such("clock", "noon", ["available", "fetched"]))
+    no clock 'noon'; there are available, fetched
+    """
+    return InputError(f"no {what} {name!r}; {choices(name, known)}")
+
+
+def choices(name: object, known: Collection[str]) -> str:
+    """The end of such a sentence: all known names, and the one nearest to what was given."""
+    by_folded = {one.lower(): one for one in known}
+    near = get_close_matches(str(name).lower(), by_folded, n=1)
+    return f"there are {', '.join(known)}" + "".join(f"; did you mean {by_folded[one]}?" for one in near)
+
+
+def listed(given: Iterable[_One], what: str, *kinds: type) -> list[_One]:
+    """What may be given alone or several at once, as a list: a text is one thing, never its letters.
+
+    Raises
+    ------
+    InputError
+        It is neither one of these kinds, by default texts, nor several.
+
+    Examples
+    --------
+    >>> listed("bank", "products"), listed(("bank", "esg"), "products")
+    (['bank'], ['bank', 'esg'])
+    """
+    if isinstance(given, kinds or str):
+        return [given]  # type: ignore[list-item]
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise InputError(f"{what} must be one or a list of them, not {type(given).__name__}")
+    return list(given)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Never, Self, TypeGuard
 
-from .errors import InputError
+from .errors import InputError, choices, listed
 from .grammar import addresses
 
 DEFAULT_BASE_URL = "https://api.lending.soprafinancing.io"
@@ -138,7 +138,8 @@ class WebhookSettings:
         values = read_settings_file(file).get("webhook", {})
         unknown = sorted(set(values) - {f.name for f in fields(cls)}) if isinstance(values, dict) else ["no table"]
         if unknown:
-            raise InputError(f"settings: [webhook] holds unknown names {unknown}")
+            known = choices(unknown[0], [f.name for f in fields(cls)])
+            raise InputError(f"settings: [webhook] holds unknown names {unknown}; {known}")
         return cls(**{**values, **given})
 
 
@@ -206,6 +207,7 @@ class Settings:
     def __post_init__(self) -> None:
         _hide(self, "user_id", "session_token")
         _check_kinds(self)
+        object.__setattr__(self, "upload_hosts", tuple(listed(self.upload_hosts, "settings: upload_hosts")))
         for name in ("user_id", "session_token"):
             _check_secret(getattr(self, name), name)
         object.__setattr__(self, "base_url", str(addresses.service(self.base_url)).rstrip("/"))
@@ -263,8 +265,8 @@ class Settings:
     def source_of(self, product: str) -> str:
         """The service's word for a product."""
         if product not in self.sources:
-            known = ", ".join(sorted(self.sources))
-            raise InputError(f"unknown product {product!r}; known are {known}; add others to the setting sources")
+            known = choices(product, sorted(self.sources))
+            raise InputError(f"unknown product {product!r}; {known}; add others to the setting sources")
         return self.sources[product]
 
     @classmethod
@@ -306,8 +308,8 @@ def read_settings_file(path: str | Path | None) -> dict[str, Any]:
         raise InputError(f"settings file {path} cannot be read ({values}); mend it, or XRAY_SETTINGS names another")
     unknown = sorted(set(values) - {"webhook", *(f.name for f in fields(Settings))})
     if unknown:
-        known = ", ".join((*(f.name for f in fields(Settings)), "webhook"))
-        raise InputError(f"settings file {path} holds unknown names {unknown}; known are: {known}")
+        known = choices(unknown[0], (*(f.name for f in fields(Settings)), "webhook"))
+        raise InputError(f"settings file {path} holds unknown names {unknown}; {known}")
     wrong = [name for name, is_right in _SHAPES.items() if name in values and not is_right(values[name])]
     if wrong:
         raise InputError(f"settings file {path}: {wrong[0]} is not of the form {_FORMS[wrong[0]]}")

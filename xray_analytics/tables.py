@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import InputError
+from .errors import no_such
 from .schema import Column, Kind, Table
 
 __all__ = [
-    "ACCOUNTS", "BANK_FLAG_CRITERIA", "BEGINS", "BOOKKEEPING_TABLES", "CLASS_LETTERS", "COMPANIES", "CREDIT_DEBIT_PAIRS",
-    "DERIVED_TABLES", "DRIFT", "EXPOSURES", "FINANCIAL_RATIOS", "FINANCIAL_REASONS", "FLOW_BASES", "HAPPENS", "LENDER_TABLES", "LOANS",
-    "MEDIA",
+    "ACCOUNTS", "BANK_FLAG_CRITERIA", "BEGINS", "BLANKS", "BOOKKEEPING_TABLES", "CLASS_LETTERS", "COMPANIES",
+    "CREDIT_DEBIT_PAIRS", "DERIVED_TABLES", "DRIFT", "ENTRIES", "EXPOSURES", "FINANCIAL_RATIOS", "FINANCIAL_REASONS",
+    "FLOW_BASES", "HAPPENS", "LENDER_TABLES", "LOANS", "MEDIA",
     "MINIMUM_DATA_SANITY_PCT", "MONTHLY_SUMMARIES", "MOVEMENT_METRICS", "OTHER_FACTS", "OUTCOMES", "PRODUCTS",
     "QUARANTINE", "RAW", "REPORTS", "REPORT_TABLES", "REQUESTS", "REQUEST_NOTES", "REQUEST_TABLES", "RISK_CLASSES",
     "RUNS", "SCHEMA_VERSION", "SEVERITIES", "STATEMENT_SUMMARIES", "SUBJECTS", "TABLES", "TRANSACTIONS", "TRANSACTION_ALIASES",
@@ -270,7 +270,9 @@ ACCOUNTS = Table(
 
 TRANSACTIONS = Table(
     "transactions",
-    "One row per entry of allTransactions. The members of a transaction are not documented: see the alias map.",
+    "Reports overlap and repeat days: a sum over this table counts them twice. `cashflow.entries` and `snapshot.entries` "
+    "give every entry once. One row per entry of allTransactions. The members of a transaction are not documented: see "
+    "the alias map.",
     (
         *_REPORT,
         ACCOUNT_NO,
@@ -291,6 +293,20 @@ TRANSACTIONS = Table(
         EXTRA,
     ),
     (*_REPORT_KEY, "transaction_no"),
+)
+
+# White space that is folded before labels are compared: as itself, so that every engine means the same by it.
+BLANKS = "[\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
+
+ENTRIES = Table(  # not stored: the result of `cashflow.entries` and `snapshot.entries`
+    "entries",
+    "Every entry of every company once: each day of an account from the report that speaks for it.",
+    (
+        COMPANY_KEY,
+        *TRANSACTIONS.columns,
+        _count("n_reports_seen", "Reports that cover the day of the account and hold this entry."),
+    ),
+    ("company_id", "booked_date", "report_id", "transaction_no"),
 )
 
 STATEMENT_SUMMARIES = Table(
@@ -602,6 +618,11 @@ QUARANTINE = Table(
     "Payloads that could not be understood: kept, named, counted, and retried on request.",
     (
         RAW_SHA256,
+        _text(
+            "origin",
+            "Where it came from: the file relative to what was named, member of an archive, line or place in a list; "
+            "the path of a call. Null where that is not known any more.",
+        ),
         Column("object_id", "id", "Id of the object, where it is known."),
         _text("stage", "Where it failed.", choices=("fetch", "decode", "tidy"), required=True),
         _text("code", "A stable word for the problem.", required=True),
@@ -685,7 +706,7 @@ def table(name: str) -> Table:
     ('report_id', 'report_version')
     """
     if name not in TABLES:
-        raise InputError(f"no table {name!r}; there are {', '.join(TABLES)}")
+        raise no_such("table", name, TABLES)
     return TABLES[name]
 
 

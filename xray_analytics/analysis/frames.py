@@ -264,6 +264,8 @@ def _column(values: Any, kind: str | None) -> Any:
             return values.cast(_INSTANT, safe=False).to_numpy()
         if hasattr(dtype, "__from_arrow__") and not pa.types.is_dictionary(found):
             return dtype.__from_arrow__(values)
+        if kind == "list<text>":
+            return pd.Series(values.to_pylist(), dtype=object).array
         values = values.to_pandas()
     if kind == "instant":
         values = values.dt.tz_convert("UTC").dt.tz_localize(None).astype(_DAY)
@@ -276,7 +278,7 @@ def typed(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """The table's columns in its order with the dtypes of `collect`; also of a frame without rows."""
     found = frame.reindex(columns=list(table.names))
     kinds = zip(table.columns, found.dtypes, strict=True)
-    return found.astype({c.name: _PANDAS[c.kind] for c, dtype in kinds if dtype != _PANDAS[c.kind]})
+    return found.astype({c.name: to for c, dtype in kinds if dtype != (to := _PANDAS.get(c.kind, object))})
 
 
 def same_kind(*given: Frame) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, cast
 
 from ..errors import ApiError, InputError, UnavailableError
 from ..settings import Settings, is_id
@@ -261,7 +261,7 @@ class XRayClient:
         In the order in which they arrive, and with the rules of `fan_out`, save that the workers go further ahead:
         eight times as many reports as workers, or as many as weigh 24 MB.
         """
-        return parallel.fan_out(self.get_report, report_ids, workers=self._settings.workers, ahead=8)
+        return parallel.fan_out(self.get_report, _several(report_ids), workers=self._settings.workers, ahead=8)
 
     def list_requests(self) -> list[Answer]:
         """All requests this user may see, in the order of the service, each once."""
@@ -311,7 +311,7 @@ class XRayClient:
             for request_id, reports in client.fan_out(lambda r: client.list_reports(request_id=r), request_ids):
                 ...
         """
-        return parallel.fan_out(function, items, workers=self._settings.workers)
+        return parallel.fan_out(function, _several(items), workers=self._settings.workers)
 
     def _create(self, body: dict[str, Any]) -> Answer:
         look = "see with `xray request list` whether it is there; with a journal the next attempt looks by itself"
@@ -385,3 +385,8 @@ def _unexpected(code: str, path: str, problem: str) -> ApiError:
     error = ApiError(f"GET {path}: {problem}; ask the vendor", status=200, method="GET", path=path)
     error.code = code
     return error
+
+
+def _several(items: Iterable[K]) -> Iterable[K]:
+    """As they are, also without an end; a text is one item, never its letters."""
+    return cast("Iterable[K]", [items]) if isinstance(items, str) else items

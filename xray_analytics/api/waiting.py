@@ -26,6 +26,7 @@ from ..errors import (
     ReportError,
     SilentServiceError,
     UnavailableError,
+    listed,
 )
 from .answer import Answer
 from .journal import PATIENCE, Journal, Wait
@@ -122,7 +123,7 @@ def wait_for_report(  # noqa: PLR0913
     InputError
         The product is unknown, or the id is not of the form of ids.
     """
-    wait = Wait(request_id, product, now(), now() + timeout, frozenset(known))
+    wait = Wait(request_id, product, now(), now() + timeout, frozenset(listed(known, "known")))
     (waited,) = wait_for_reports(client, [wait], sleep=sleep, now=now, progress=progress)
     if waited.report is None:
         assert waited.error is not None  # noqa: S101 - there is one or the other

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import InputError, WebhookError
+from ..errors import InputError, WebhookError, listed
 from ..grammar import addresses
 from ..settings import Secret, Settings, is_id
 from .http.body import UNREADABLE
@@ -57,6 +57,7 @@ def add_webhook(
     WebhookError
         The settings read back are not those that were sent.
     """
+    events = listed(events, "events")
     _check(url, events)
     before = _read(transport, settings)
     same = [w for w in map(_webhook, before) if w.url == url]

@@ -133,7 +133,9 @@ def sync(
 
 @app.command("import")
 def import_(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders of report and request JSON.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files or folders of report and request JSON; - is standard input.")
+    ],
     store: StoreOption = DEFAULT_STORE,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Try quarantined payloads again.")] = False,
     processes: ProcessesOption = 1,
@@ -141,7 +143,7 @@ def import_(
 ) -> None:
     """Bring in report files (.json, .ndjson, .gz, .zst, .zip): no API needed.
 
-    Example: xray import exports/ march.ndjson.gz --processes 4
+    A list of reports in a file is taken apart. Example: xray import exports/ march.ndjson.gz --processes 4
     """
     from ..ingest.files import import_files
 

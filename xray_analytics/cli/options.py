@@ -36,6 +36,23 @@ ClockOption = Annotated[
 ]
 
 
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"xray {version('xray-analytics')}")
+        raise typer.Exit
+
+
+@app.callback()
+def whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """X-Ray credit-risk reports as tidy, point-in-time tables, and the portfolio analyses built on them."""
+
+
 def group(name: str, purpose: str) -> typer.Typer:
     """A family of commands, such as ``xray report …``."""
     family = typer.Typer(help=purpose, no_args_is_help=True, rich_markup_mode=None)

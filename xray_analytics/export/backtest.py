@@ -13,7 +13,7 @@ import pandas as pd
 
 from .. import tables
 from ..analysis import backtest
-from ..errors import InputError
+from ..errors import InputError, listed
 from ..ingest import lender
 from ..schema import Column
 from . import package
@@ -218,7 +218,7 @@ def write_backtest(  # noqa: PLR0913
         fitted = LogisticRegression().fit(train[["bank_score"]], train["defaulted"])  # of scikit-learn
     """
     target = Path(folder)
-    chosen = list(dict.fromkeys(formats))
+    chosen = list(dict.fromkeys(listed(formats, "formats")))
     unknown = [form for form in chosen if form not in WRITERS]
     if unknown or not chosen:
         raise InputError(f"formats are {chosen}; give some of {', '.join(WRITERS)}")

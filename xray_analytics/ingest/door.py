@@ -53,8 +53,9 @@ class Door:
         return is_theirs
 
     def refuses_bytes(self, received: Received) -> bool:
-        """Whether bytes that could not be understood name somebody forgotten."""
-        return self.is_watched and any(map(self.is_forgotten, tokens(received.body)))
+        """Whether bytes that could not be understood, or the file that they came in, name somebody forgotten."""
+        said = (received.body, received.origin.encode())
+        return self.is_watched and any(self.is_forgotten(token) for text in said for token in tokens(text))
 
     def late(self) -> set[str]:
         """Requests of somebody forgotten that the store did not know, and on which something in it hangs."""

@@ -121,7 +121,7 @@ def _removed(writer: Writer, subject: Subject) -> dict[str, int]:
     for name in writer.head.parts if writer.head else ():
         table = tables.table(name)
         deciding = tombstones.OWNERS | {tombstones.GROUP}
-        deciding |= {"stage", "body"} if table is tables.QUARANTINE else set()
+        deciding |= {"origin", "stage", "body"} if table is tables.QUARANTINE else set()
         columns = [column for column in table.names if column in deciding]
         if columns:
             counts[name] = writer.alter(name, subject.without, columns)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import tables
-from ..errors import InputError
+from ..errors import InputError, choices
 from ..grammar import identity
 from ..schema import ARROW, Table
 from ..store import Store, Tombstones
@@ -99,7 +99,7 @@ def attach(  # noqa: PLR0913 - what it is, whose numbers, when, and whether it i
     """
     declared = tables.table(table or _named_in(source))
     if declared.name not in NAMES:
-        raise InputError(f"{declared.name} is not a lender's table; there are {', '.join(NAMES)}")
+        raise InputError(f"{declared.name} is not a lender's table; {choices(declared.name, NAMES)}")
     found = lender_files.read(
         source, declared, code_type or code_type_of(store.stored("requests", ["company_code_type"]))
     )

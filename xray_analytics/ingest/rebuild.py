@@ -170,7 +170,7 @@ class _Rebuild:
             if row.kind != "medium":
                 # Before it is read: one that is not understood any more keeps its number all the same.
                 self._versions.record(row.kind, row.object_id, row.object_version, fetched_at=row.fetched_at)
-                received = Received(row.body, row.fetched_at, row.object_id, row.kind, row.api_version, row.object_id)
+                received = Received(row.body, row.fetched_at, "", row.kind, row.api_version, row.object_id)
                 yield _Payload(received, row.object_version, commit_of(row.fetched_at))
 
     def _quarantined(self) -> Iterator[_Payload]:

@@ -234,9 +234,9 @@ def _payloads(spark: Any, archived: Any, fetched_at: datetime) -> Any:
     """Every payload with the key of its object."""
     if hasattr(archived, "mapInArrow"):
         return _of_frame(archived).mapInArrow(_keyed, _KEYED)
-    paths = [archived] if isinstance(archived, str | Path) else archived
-    named = [(number, str(path.absolute())) for number, path in enumerate(files.find(paths))]
-    listed = spark.createDataFrame(named, "number bigint, path string")
+    found = files.find(archived).items()
+    named = [(number, str(path.absolute()), origin) for number, (path, origin) in enumerate(found)]
+    listed = spark.createDataFrame(named, "number bigint, path string, origin string")
     return listed.mapInArrow(_Reading(fetched_at).payloads, _PAYLOAD).mapInArrow(_keyed, _KEYED)
 
 
@@ -259,7 +259,7 @@ class _Reading:
         """The payloads of the files of a task; what cannot be read has its reason in the place of its kind."""
         for batch in batches:
             for file in batch.to_pylist():
-                found = files.payloads([Path(file["path"])], fetched_at=self.fetched_at)
+                found = files.payloads({Path(file["path"]): file["origin"]}, fetched_at=self.fetched_at)
                 for number, one in enumerate(found):
                     yield self._row(file["number"] * 2**32 + number, one)
 

@@ -51,7 +51,7 @@ class Subject:
         is_stored = owned.size > given or any(
             subject.has(i) for t in tables.LENDER_TABLES for i in _column(store, t.name, "company_id")
         )
-        refused = store.stored("quarantine", ["object_id", "body"]).to_pylist()
+        refused = store.stored("quarantine", ["origin", "object_id", "body"]).to_pylist()
         return replace(subject, is_stored=is_stored or any(map(subject.has_refused, refused)))
 
     def has(self, text: str) -> bool:
@@ -59,15 +59,16 @@ class Subject:
         return not spellings(text).isdisjoint(self.texts) or text in self.known
 
     def has_refused(self, row: Mapping[str, Any]) -> bool:
-        """Whether something in quarantine names any of them."""
-        return (row["object_id"] is not None and self.has(row["object_id"])) or (
-            row["body"] is not None and any(map(self.has, tokens(row["body"])))
+        """Whether something in quarantine, or the file that it came in, names any of them."""
+        said = [row["body"] or b"", (row["origin"] or "").encode()]
+        return (row["object_id"] is not None and self.has(row["object_id"])) or any(
+            self.has(token) for text in said for token in tokens(text)
         )
 
     def without(self, rows: pa.Table) -> pa.Table:
         """The rows that are not the company's; that another company is in its group is not said any more."""
         if "stage" in rows.column_names and "body" in rows.column_names:
-            refused = [self.has_refused(row) for row in rows.select(["object_id", "body"]).to_pylist()]
+            refused = [self.has_refused(row) for row in rows.select(["origin", "object_id", "body"]).to_pylist()]
             rows = rows.filter(pa.array([not one for one in refused], pa.bool_()))
         return tombstones.without(rows, self.has)
 

@@ -18,7 +18,7 @@ from ..api.journal import Journal
 from ..api.parallel import Calls
 from ..api.requests import created_at
 from ..console import Progress
-from ..errors import ApiError, InputError, NotFoundError, PermissionDenied
+from ..errors import ApiError, InputError, NotFoundError, PermissionDenied, listed
 from ..store import Store
 from ..tidy.batch import Received
 from .deliveries import fetch_due, received
@@ -211,7 +211,7 @@ class _Listing:
 
 
 def _wanted(sources: Mapping[str, str], products: Iterable[str] | None) -> list[str]:
-    chosen = list(sources if products is None else products)
+    chosen = list(sources) if products is None else listed(products, "products")
     unknown = [p for p in chosen if p not in sources]
     if unknown:
         raise InputError(
@@ -222,7 +222,7 @@ def _wanted(sources: Mapping[str, str], products: Iterable[str] | None) -> list[
 
 
 def _requests(client: XRayClient, intake: Intake, ids: Iterable[str] | None, since: date | None) -> list[Answer]:
-    answers = client.list_requests() if ids is None else list(_asked(client, intake, ids))
+    answers = client.list_requests() if ids is None else list(_asked(client, intake, listed(ids, "request_ids")))
     if since is None:
         return answers
     return [a for a in answers if (created := created_at(a)) is None or created.date() >= since]

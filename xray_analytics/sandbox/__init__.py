@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import InputError
+from ..errors import InputError, listed
 from ..settings import Secret, Settings
 from . import lender
 from .payloads.reports import Economy
@@ -76,7 +76,7 @@ class Sandbox:
     ) -> None:
         if companies < 1:
             raise InputError(f"a sandbox needs at least 1 company, not {companies}")
-        self.economy = Economy(companies, seed, until=until, clean=clean, without=without)
+        self.economy = Economy(companies, seed, until=until, clean=clean, without=listed(without, "without"))
         self.url: str | None = None
         self._user_id = secrets.token_hex(12)
         self._token = Secret(session_token or secrets.token_urlsafe(24))

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from .. import engine, tables
-from ..errors import InputError, StoreError
+from ..errors import InputError, StoreError, listed
 from ..grammar import addresses
 from . import commits, documents, maintenance, manifests, raw, snapshot, tombstones, verification
 from .commits import Writer
@@ -147,7 +147,7 @@ class Store:
     def stored(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Everything stored in a table, every version, in no particular order."""
         wanted, head = tables.table(table), self.head
-        names = list(columns or wanted.names)
+        names = listed(columns or wanted.names, "columns")
         schema = pa.schema([wanted[name].arrow_field for name in names])
         if head is None:
             return schema.empty_table()

@@ -20,7 +20,7 @@ from .verification import bad_parts
 # Columns that say when this store, not the service, learnt something.
 CLOCKS = frozenset({"fetched_at", "available_at", "is_backfilled", "recorded_at"})
 # Columns that depend on how a sync was cut into commits.
-_BATCH = {"drift": frozenset({"commit", "first_report_id"})}
+_BATCH = {"drift": frozenset({"commit", "first_report_id"}), "quarantine": frozenset({"origin"})}
 
 
 def drop_damaged(root: Path, writer: Writer) -> tuple[str, ...]:

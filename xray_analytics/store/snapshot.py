@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from .. import engine as engines
 from .. import tables
-from ..errors import InputError, StoreError
+from ..errors import InputError, StoreError, choices, no_such
 from ..schema import Money, Table
-from . import diff, history, parts
+from . import diff, entries, history, parts
 from .manifests import Manifest
 from .parts import Part
 from .visibility import Clock, Visibility
@@ -34,6 +34,8 @@ _SQL_TYPES = {
     "float": "DOUBLE", "bool": "BOOLEAN", "money": "DECIMAL(18, 4)", "list<text>": "VARCHAR[]", "bytes": "BLOB",
 }  # fmt: skip
 _SPARK_TYPES = {**_SQL_TYPES, "instant": "TIMESTAMP", "list<text>": "ARRAY<STRING>", "bytes": "BINARY"}
+
+Question = Callable[[Callable[[str], str], str], str]
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,7 +119,7 @@ class Snapshot:
             There is no such product.
         """
         if product not in tables.PRODUCTS:
-            raise InputError(f"no product {product!r}; there are {', '.join(tables.PRODUCTS)}")
+            raise no_such("product", product, tables.PRODUCTS)
         company = "company_id, CASE WHEN company_id IS NULL THEN report_id END"
         newest = "coalesce(created_at, available_at) DESC, report_id DESC"
         query = (
@@ -142,19 +144,41 @@ class Snapshot:
             There is no such table, engine or form of money, or the engine is not installed.
         """
         wanted = tables.table(table)
+        return self._lazy(wanted, lambda visible, _: visible(table), engine, money)
+
+    def entries(
+        self, *, engine: Literal["duckdb", "spark"] = "duckdb", money: Literal["float", "decimal"] = "float"
+    ) -> Any:
+        """Every entry of every company once, as a lazy frame of that engine, in no particular order; money as `scan`.
+
+        The columns of `tables.ENTRIES`, by the rule of `cashflow.entries` with statements: reports overlap, and a sum
+        over ``scan("transactions")`` counts the days that they repeat twice or more. Entries outside the statements,
+        without day or amount, or of reports without a company are left out; `cashflow.entries` counts them.
+
+        Raises
+        ------
+        InputError
+            There is no such engine or form of money, or the engine is not installed.
+        """
+        return self._lazy(tables.ENTRIES, entries.sql, engine, money)
+
+    def _lazy(self, table: Table, question: Question, engine: str, money: str) -> Any:
+        """What an engine answers lazily; `question` makes SQL of the visible rows and of replacing a pattern."""
         if money not in ("float", "decimal"):
             raise InputError(f"no money {money!r} in a lazy frame; there are float and decimal")
         cast = {"money": "CAST({0} AS DOUBLE) AS {0}"} if money == "float" else {}
-        names = ", ".join(cast.get(c.kind, "{0}").format(c.name) for c in wanted.columns)
+        names = ", ".join(cast.get(c.kind, "{0}").format(c.name) for c in table.columns)
         if engine == "duckdb":
-            with engines.asking(table):
-                return self.connect().sql(f"SELECT {names} FROM ({self._visibility().sql(table)}) AS t")
+            asked = question(self._visibility().sql, "regexp_replace({0}, {1}, ' ', 'g')")
+            with engines.asking(table.name):
+                return self.connect().sql(f"SELECT {names} FROM ({asked}) AS t")
         if engine != "spark":
             raise InputError(f"no engine {engine!r}; there are duckdb and spark")
         spark = engines.spark_session()
         rows = partial(spark_rows, spark, self.manifest, self._spark_urls)
         seen = Visibility(rows, self.manifest, self.as_of, self.clock, instant="TIMESTAMP")
-        return spark.sql(f"SELECT {names} FROM ({seen.sql(table)}) AS t")
+        asked = question(seen.sql, "regexp_replace({0}, {1}, ' ')")
+        return spark.sql(f"SELECT {names} FROM ({asked}) AS t")
 
     def diff(self, other: Snapshot) -> pd.DataFrame:
         """What is otherwise in `other` than here: reports that came, went, changed or were withdrawn.
@@ -304,7 +328,8 @@ def _chosen(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
     unknown = [name for name in columns if name not in table.names]
     if unknown or not columns:
         asked = f"no column {unknown[0]!r}" if unknown else "no column was asked for"
-        raise InputError(f"{table.name}: {asked}; there are {', '.join(table.names)}")
+        said = choices(unknown[0] if unknown else "", table.names)
+        raise InputError(f"{table.name}: {asked}; {said}")
     if len(set(columns)) < len(columns):
         raise InputError(f"{table.name}: columns {list(columns)} name one twice; give each once")
     return tuple(columns)

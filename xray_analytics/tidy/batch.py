@@ -206,7 +206,7 @@ class _Batch:
         if error is None:
             raise TypeError("a payload was neither read nor refused")
         where = (reading.stage, error.code, error.json_path, str(error))
-        self.refused.append((one.raw_sha256, reading.object_id, *where, one.fetched_at, one.body))
+        self.refused.append((one.raw_sha256, one.origin or None, reading.object_id, *where, one.fetched_at, one.body))
         kind = one.kind or "report"
         self.outcomes.append(Outcome(kind, reading.object_id, "quarantined", None, one.raw_sha256, error, one.origin))
 

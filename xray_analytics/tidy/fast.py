@@ -77,23 +77,28 @@ class Shape:
     documented: bool
 
 
-def decode_quickly(body: bytes, aliases: Aliases, known: tuple[frozenset[str], frozenset[str]]) -> Quick | None:
-    """The report in a body whose transactions all have the members of the first; None for everything else.
+def decode_quickly(
+    body: bytes, aliases: Aliases, known: tuple[frozenset[str], frozenset[str]], sources: Collection[str]
+) -> Quick | None:
+    """The bank report in a body whose transactions all have the members of the first; None for everything else.
 
-    `known` names the members that a report and its `raw` may have.
+    `known` names the members that a report and its `raw` may have, `sources` the service's words for a bank report: a
+    body of this shape under another word is read as what it says it is.
     """
     entry = _shape_of_first(body, _fed_by(tuple(aliases.items())))
     for documented in (True, False) if entry is not None else ():
         try:
-            return _decode(body, Shape(*known, entry or (), documented))
+            return _decode(body, Shape(*known, entry or (), documented), sources)
         except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError, Unexpected, NeedsExactNumbers):
             continue  # the next way names what is wrong, if anything is
     return None
 
 
-def _decode(body: bytes, shape: Shape) -> Quick | None:
+def _decode(body: bytes, shape: Shape, sources: Collection[str]) -> Quick | None:
     top = _decoder(shape).decode(body)
     report = _members_of(top.m0, shape.report)
+    if report.get("source") not in sources:
+        return None
     report["raw"] = raw = _members_of(report["raw"], shape.raw)
     entries, notes = raw.pop(_ENTRIES), DriftNotes()
     rows, n_members = _read_parts(raw, notes) if shape.documented else ({}, 0)

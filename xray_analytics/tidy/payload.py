@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Literal, NoReturn
 
 from ..errors import ReportError
@@ -48,6 +49,11 @@ class Known:
     products: Mapping[str, str]
     members: tuple[frozenset[str], frozenset[str]] = (_REPORT_MEMBERS, bank.MEMBERS)
 
+    @cached_property
+    def bank_sources(self) -> tuple[str, ...]:
+        """The service's words for a bank report."""
+        return tuple(word for word, product in self.products.items() if product == "bank")
+
     def learn(self, report: Mapping[str, Json]) -> None:
         """Remember the members of a report and of its `raw`, unless they are too many to be a shape."""
         raw = report.get("raw")
@@ -89,7 +95,7 @@ class Read:
 
 def decode(body: bytes, kind: Kind | None, known: Known) -> Decoded:
     """The tree of a payload, in the quick way if that is possible."""
-    quick = decode_quickly(body, known.aliases, known.members) if kind != "request" else None
+    quick = decode_quickly(body, known.aliases, known.members, known.bank_sources) if kind != "request" else None
     if quick is not None:
         return Decoded("report", "report", quick.report, {}, quick.content_sha256, quick.notes, quick.parts)
     return decode_strictly(body, kind, known)

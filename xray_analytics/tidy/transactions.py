@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..errors import InputError
+from ..errors import InputError, listed
 from ..schema import ARROW
 from ..tables import CREDIT_DEBIT_PAIRS, TRANSACTION_ALIASES, TRANSACTIONS
 from .decode import Json, refuse, to_json
@@ -42,7 +42,8 @@ class Entries:
 
 def with_shipped(aliases: Aliases | None) -> Aliases:
     """The shipped alias map, with these lines in the place of its own."""
-    return {**TRANSACTION_ALIASES, **(aliases or {})}
+    given = {column: tuple(listed(names, f"the aliases of {column}")) for column, names in (aliases or {}).items()}
+    return {**TRANSACTION_ALIASES, **given}
 
 
 @lru_cache(maxsize=16)

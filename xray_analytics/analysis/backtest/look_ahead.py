@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError
+from ...errors import InputError, listed
 from ...tables import table
 from .. import frames
 from ..frames import AsOf, Frame
@@ -114,7 +115,11 @@ def _dates(
     known_at: pd.Series[pd.Timestamp],
 ) -> list[pd.Timestamp]:
     present = pd.DatetimeIndex(observations["as_of_date"].unique()).sort_values()
-    wanted = present if as_of_dates is None else pd.DatetimeIndex([frames.day(value) for value in as_of_dates])
+    wanted = (
+        present
+        if as_of_dates is None
+        else pd.DatetimeIndex([frames.day(value) for value in listed(as_of_dates, "as_of_dates", str, date)])
+    )
     unknown = wanted.difference(present)
     if len(unknown):
         raise InputError(f"no observation is as of {unknown[0].date()}; give dates that the observations have")

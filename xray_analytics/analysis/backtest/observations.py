@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...errors import InputError
+from ...errors import InputError, listed
 from ...schema import Column, Table
 from ...tables import COMPANY_KEY, REPORT_ID, REPORTS
 from .. import frames
@@ -165,7 +165,7 @@ def observations(  # noqa: PLR0913 - each is a decision that a validation has to
     terms = BacktestTerms(
         product, clock, availability_lag_hours, sampling, as_of_days(as_of_dates), horizon_months,
         frames.day(outcomes_known_until), max_data_age_days, probation_months, reporting_lag_days,
-        tuple(repaid_reasons), test_share, split_key, *dates,
+        tuple(listed(repaid_reasons, "repaid_reasons")), test_share, split_key, *dates,
     )  # fmt: skip
     versions = versions_of(reports, terms)
     ends = read_outcomes(outcomes, terms.outcomes_known_until, clock)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import narwhals.stable.v2 as nw
 import pandas as pd
 
-from ...errors import InputError
+from ...errors import InputError, listed
 from ...tables import REPORTS
 from .. import frames
 from ..days import months_later
@@ -96,7 +96,7 @@ def as_of_grid(start: AsOf, end: AsOf, *, every: Literal["month", "quarter", "ye
 
 def as_of_days(as_of_dates: Iterable[AsOf]) -> tuple[pd.Timestamp, ...]:
     """The days, each once and in order, as midnights."""
-    given = [as_of_dates] if isinstance(as_of_dates, str) else list(as_of_dates)
+    given = listed(as_of_dates, "as_of_dates", str, date)
     for value in given:
         is_text = isinstance(value, str)
         if (is_text and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value))) or frames.day(value) != pd.Timestamp(value):

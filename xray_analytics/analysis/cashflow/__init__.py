@@ -13,6 +13,7 @@ from .balances import DAILY, daily_balances
 from .categories import CATEGORIES, OPERATING, categories, operating, shipped_categories
 from .category_shares import SHARES, category_shares
 from .counterparties import CONCENTRATION, counterparty_concentration
+from .deduplication import entries
 from .incidents import INCIDENTS, incidents
 from .metrics import METRICS, company_metrics
 from .monthly import FLOWS, in_main_currency, monthly_flows, portfolio_months
@@ -20,7 +21,7 @@ from .recurring import STREAMS, recurring
 
 __all__ = [
     "CATEGORIES", "CONCENTRATION", "DAILY", "FLOWS", "INCIDENTS", "METRICS", "OPERATING", "SHARES", "STREAMS",
-    "categories", "category_shares", "company_metrics", "counterparty_concentration", "daily_balances",
+    "categories", "category_shares", "company_metrics", "counterparty_concentration", "daily_balances", "entries",
     "in_main_currency", "incidents", "monthly_flows", "operating", "portfolio_months", "recurring",
     "shipped_categories",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError
+from ...errors import InputError, listed
 from ...schema import Column, Table
 from ...tables import COMPANY_KEY
 from .. import frames
@@ -97,6 +97,7 @@ def debt_service(
     months = operating_or_all(months[~mixed])
     last = months.groupby("company_id")["number"].transform("max")
     months = months[last - months["number"] < window_months]
+    categories = listed(categories, "categories")
     loans = _loans(recurring, categories)
     grouped = months.groupby("company_id")
     result = pd.DataFrame(index=pd.Index(sorted(table["company_id"].unique()), name="company_id", dtype="string"))

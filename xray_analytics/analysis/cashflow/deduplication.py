@@ -5,13 +5,14 @@ silence an older one. An account is known by its IBAN; where a company's stateme
 are taken together, a day counting where every account of the report is covered. A statement, and without statements
 the period of a report, covers the days after its start up to its end.
 
-`covered_days` and `company_entries` settle it in pandas, account by account; `settled_entries` lets the engine do it
-where reports alone are given.
+`entries` gives the result. `covered_days` and `company_entries` settle it in pandas, account by account;
+`settled_entries` lets the engine do it where reports alone are given.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
-from ...tables import STATEMENT_SUMMARIES, TRANSACTIONS
+from ...tables import BLANKS, ENTRIES, STATEMENT_SUMMARIES, TRANSACTIONS
 from .. import frames
 from ..days import days as day_numbers
 from ..days import month_numbers
@@ -32,6 +33,7 @@ _COMPANY_SPAN = 1 << 10  # more accounts than any company has
 _LONGEST = 3_660  # days; a longer statement has a wrong date
 _PERIOD = ("period_start_date", "period_end_date")
 _READ = ("n_transactions", "n_unread_transactions", "total_credit", "total_debit")
+_ORDER = ["company_id", "day", "rank", "transaction_no"]
 MINE, IN_OTHER, OUTSIDE, POOR = "mine", "in_other_report", "outside_coverage", "without_day_or_amount"
 
 
@@ -40,15 +42,31 @@ class CoveredDays:
     """Covered days of companies: one row per company, unit and day, with the report that speaks for it.
 
     `versions` are the bank reports of companies; `seen` is them in pandas, oldest first, and `rank` a position in it.
-    `table` has `company` (code of `companies`), `unit` (an account, or 0 for all accounts together), `day` (since
-    1970), `rank` and `has_basis`, sorted. `unit_of` maps (rank, account_no) to a unit.
+    Coverage is kept as intervals: `covered` has `company` (code of `companies`), `unit` (an account, or 0 for all
+    accounts together), `start` and `end` (days since 1970; the days after the start up to the end), `rank`,
+    `has_basis`, and `speaks`: of the reports that cover an interval one does. `table` are the intervals of these day by
+    day. `unit_of` maps (rank, account_no) to a unit.
     """
 
     versions: frames.Versions
     seen: pd.DataFrame
     companies: pd.Index[str]
-    table: pd.DataFrame
+    covered: pd.DataFrame
     unit_of: pd.DataFrame
+
+    @cached_property
+    def spoken(self) -> pd.DataFrame:
+        """The intervals with the report that speaks for each, sorted by company, unit and start."""
+        return self.covered[self.covered["speaks"]].reset_index(drop=True)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """`company`, `unit`, `day`, `rank` and `has_basis`, sorted."""
+        length = (self.spoken["end"] - self.spoken["start"]).to_numpy("int64")
+        at = np.repeat(np.arange(len(length)), length)
+        within = np.arange(len(at)) - np.repeat(np.cumsum(length) - length, length)
+        rows = self.spoken.iloc[at].assign(day=self.spoken["start"].to_numpy("int64")[at] + 1 + within)
+        return rows[["company", "unit", "day", "rank", "has_basis"]].reset_index(drop=True)
 
     def joint(self) -> pd.DataFrame:
         """Days that every account of the company covers: `company`, `day`, `month`, and whether each has a basis.
@@ -68,12 +86,13 @@ class CoveredDays:
 
     def owner(self, company: np.ndarray, unit: np.ndarray, day: np.ndarray) -> np.ndarray:
         """The rank of the report that speaks for each day; -1 where none does."""
-        if not len(self.table):
-            return np.full(len(day), -1)
-        keys = _keys(*(self.table[name].to_numpy("int64") for name in ("company", "unit", "day")))
-        wanted = _keys(company, unit, day)
-        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.where(keys[place] == wanted, self.table["rank"].to_numpy()[place], -1)
+        place = _place(self.spoken, "company", company, unit, day)
+        return np.where(place < 0, -1, np.append(self.spoken["rank"].to_numpy("int64"), -1)[place])
+
+    def covers(self, rank: np.ndarray, unit: np.ndarray, day: np.ndarray) -> np.ndarray:
+        """Whether the report of each row covers the day, whoever speaks for it."""
+        by_report = self.covered.sort_values(["rank", "unit", "start"], ignore_index=True)
+        return _place(by_report, "rank", rank, unit, day) >= 0
 
 
 def covered_days(reports: Frame, statements: Frame | None = None, *, as_of: AsOf | None = None) -> CoveredDays:
@@ -91,8 +110,104 @@ def covered_days(reports: Frame, statements: Frame | None = None, *, as_of: AsOf
         spans = _statement_spans(statements, versions, known)
     spans = spans.assign(start=day_numbers(spans["start"]), end=day_numbers(spans["end"]))
     unit_of = _units(spans)
-    table = _owned(spans.merge(unit_of, on=["rank", "account_no"], how="left"))
-    return CoveredDays(versions, known.drop(columns=["rank", "company"]), pd.Index(companies), table, unit_of)
+    covered = _covered(spans.merge(unit_of, on=["rank", "account_no"], how="left"))
+    return CoveredDays(versions, known.drop(columns=["rank", "company"]), pd.Index(companies), covered, unit_of)
+
+
+def entries(
+    transactions: Frame, reports: Frame, statements: Frame | None = None, *, as_of: AsOf | None = None
+) -> pd.DataFrame:
+    """Every entry of every company once, each day of an account from the report that speaks for it.
+
+    Reports on a company overlap and repeat days: a sum over the table `transactions` counts those twice or more, a sum
+    over this counts none twice. The newest report with a basis for a day speaks for it, else the newest. Accounts are
+    known by their IBAN; where a company's statements do not all name one, they are taken together, a day counting where
+    every account of the report is covered.
+
+    Parameters
+    ----------
+    transactions, reports, statements
+        The tables of that name (`statements`: `statement_summaries`); frames of any kind. Without `statements` the
+        periods of the reports say what is covered, all accounts together.
+    as_of
+        Only reports available by then; default all.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `tables.ENTRIES`: `company_id`, those of the table `transactions`, and `n_reports_seen`, in how
+        many reports that cover the day of the account this entry stands: of equal day, amount and label (white space
+        folded) the k-th is the same as the k-th of another report. Sorted by company, day, report and position.
+        Columns that the frame of transactions lacks are null. ``attrs["base"]``: entries used; those
+        `in_other_report`, `outside_coverage`, `without_day_or_amount`, and of reports with `no_company` are excluded
+        and counted. ``filters["not_joint"]`` counts entries on days that not every account of the company covers:
+        `monthly_flows` leaves these days out, and its sums may be lower by them.
+
+    Raises
+    ------
+    InputError
+        A column is absent or of the wrong type, or the frames are of different kinds.
+
+    Examples
+    --------
+    Two reports of one company, both with the payment of 20 June:
+
+    >>> from xray_analytics import tables
+    >>> reports = tables.REPORTS.example(
+    ...     report_id=["r1", "r2"], company_id="732829320", product="bank", created_at=["2025-07-01", "2025-08-01"],
+    ...     period_start_date=["2025-05-31", "2025-06-15"], period_end_date=["2025-06-30", "2025-07-31"],
+    ... )
+    >>> transactions = tables.TRANSACTIONS.example(
+    ...     report_id=["r1", "r1", "r2"], transaction_no=[0, 1, 0], account_no=0, amount=[5.0, -3.0, -3.0],
+    ...     booked_date=["2025-06-02", "2025-06-20", "2025-06-20"], label=["IN", "OUT", "OUT "],
+    ... )
+    >>> found = entries(transactions, reports)
+    >>> found[["report_id", "amount", "n_reports_seen"]].values.tolist()
+    [['r1', 5.0, 1], ['r2', -3.0, 2]]
+    """
+    days = covered_days(reports, statements, as_of=as_of)
+    needed = ("transaction_no", "account_no", "booked_date", "amount", *_OWN)
+    rest = [name for name in TRANSACTIONS.names if name not in needed]
+    absent = frames.lacking(transactions, TRANSACTIONS, rest)
+    known, n_poor = _placed(transactions, days, tuple(name for name in rest if name not in absent))
+    kept, counts = _mine(_seen(known, days), n_poor)
+    counts["no_company"] = _of_nobody(transactions, reports, as_of)
+    result = frames.typed(kept.sort_values(_ORDER, ignore_index=True), ENTRIES)
+    filters = {"not_joint": len(kept) - _n_joint(kept, days)}
+    result.attrs["base"] = frames.base(len(result), days.seen, excluded=counts, as_of=as_of, filters=filters)
+    return result
+
+
+def _seen(known: pd.DataFrame, days: CoveredDays) -> pd.DataFrame:
+    """Entries on days that their report covers, with the number of reports that hold each."""
+    rank, unit, day = (known[name].to_numpy("int64") for name in ("rank", "unit", "day"))
+    is_held = days.covers(rank, unit, day)
+    held = known[is_held].sort_values("transaction_no")
+    label = held["label"] if "label" in held else pd.Series(pd.NA, held.index, dtype="string")
+    held = held.assign(folded=label.astype("string").str.replace(BLANKS, " ", regex=True).str.strip(" "))
+    same = ["company", "unit", "day", "amount", "folded"]
+    held["k"] = held.groupby([*same, "rank"], dropna=False).cumcount()
+    n_reports = held.groupby([*same, "k"], dropna=False)["rank"].transform("size")
+    return pd.concat([held.assign(n_reports_seen=n_reports), known[~is_held]])
+
+
+def _of_nobody(transactions: Frame, reports: Frame, as_of: AsOf | None) -> int:
+    """How many entries are of reports without a company."""
+    every = frames.newest_versions(reports, product="bank", as_of=as_of)
+    nobody = every.seen["company_id"].isna()
+    if not nobody.any():
+        return 0
+    versions = frames.Versions(every.rows.filter(nw.col("company_id").is_null()), every.seen[nobody])
+    return len(frames.collect_of(transactions, TRANSACTIONS, ("transaction_no",), versions))
+
+
+def _n_joint(kept: pd.DataFrame, days: CoveredDays) -> int:
+    """How many entries are on days that every account of their company covers."""
+    units = days.spoken.groupby("company")["unit"].nunique()
+    several = days.covered["company"].isin(units.index[units > 1])
+    of_several = kept["company"].isin(units.index[units > 1])
+    joint = replace(days, covered=days.covered[several]).joint()[["company", "day"]]
+    return int((~of_several).sum()) + len(kept.loc[of_several, ["company", "day"]].merge(joint, on=["company", "day"]))
 
 
 def company_entries(
@@ -117,6 +232,22 @@ def company_entries(
         The entries with `company_id`, `company`, `rank`, `unit` and `day`, sorted by company, day, report and position;
         and ``{"outside_coverage": …, "in_other_report": …, "without_day_or_amount": …}``.
     """
+    known, n_poor = _placed(transactions, days, columns, categories)
+    kept, counts = _mine(known, n_poor)
+    return kept.sort_values(_ORDER, ignore_index=True), counts
+
+
+def _mine(known: pd.DataFrame, n_poor: int) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The entries of reports that speak for their day, and how many the others are."""
+    owner, mine = known["owner"], known["owner"] == known["rank"]
+    counts = {OUTSIDE: int((owner < 0).sum()), IN_OTHER: int((~mine & (owner >= 0)).sum()), POOR: n_poor}
+    return known[mine].drop(columns="owner"), counts
+
+
+def _placed(
+    transactions: Frame, days: CoveredDays, columns: tuple[str, ...], categories: Frame | None = None
+) -> tuple[pd.DataFrame, int]:
+    """Entries with company, rank, unit, day, and the `owner` of that; and how many have no day or amount."""
     names = ("transaction_no", "account_no", "booked_date", "amount", *columns)
     table = frames.collect_of(transactions, TRANSACTIONS, names, days.versions)
     if categories is not None:
@@ -130,12 +261,7 @@ def company_entries(
     known = table[table["day"].notna() & table["amount"].notna()]
     known = known.assign(company=days.companies.get_indexer(pd.Index(known["company_id"])), unit=days.units(known))
     owner = days.owner(*(known[name].to_numpy("int64") for name in ("company", "unit", "day")))
-    mine = owner == known["rank"].to_numpy("int64")
-    counts = {
-        OUTSIDE: int((owner < 0).sum()), IN_OTHER: int((~mine & (owner >= 0)).sum()), POOR: len(table) - len(known),
-    }  # fmt: skip
-    order = ["company_id", "day", "rank", "transaction_no"]
-    return known[mine].sort_values(order, ignore_index=True), counts
+    return known.assign(owner=owner), len(table) - len(known)
 
 
 def settled_entries(
@@ -240,26 +366,51 @@ def _units(spans: pd.DataFrame) -> pd.DataFrame:
     return accounts.dropna(subset=["account_no"])[["rank", "account_no", "unit"]]
 
 
-def _owned(spans: pd.DataFrame) -> pd.DataFrame:
-    """One row per company, unit and day: the report in which all accounts of the unit are covered.
+def _covered(spans: pd.DataFrame) -> pd.DataFrame:
+    """Of each company, unit and report the intervals that it covers in all accounts of the unit; one of them `speaks`.
 
-    The newest with a basis for the day, else the newest.
+    Intervals lie between all starts and ends of the unit, so that two are the same or have no day in common. The newest
+    report with a basis for it speaks, else the newest.
     """
     spans = spans.dropna(subset=["start", "end"])
     spans = spans[(spans["end"] > spans["start"]) & (spans["end"] - spans["start"] <= _LONGEST)]
     spans = spans.assign(unit=spans["unit"].fillna(0).astype("int64"))
-    length = (spans["end"] - spans["start"]).to_numpy("int64")
-    at = np.repeat(np.arange(len(spans)), length)
-    first = np.repeat(np.cumsum(length) - length, length)
-    names = ["company", "unit", "rank", "account_no"]
-    days = spans[[*names, "has_basis"]].iloc[at]
-    days = days.assign(day=spans["start"].to_numpy("int64")[at] + 1 + np.arange(len(at)) - first)
-    days = days.sort_values("has_basis", kind="stable").drop_duplicates([*names, "day"])  # the weakest of a day
+    spans = spans.astype({"start": "int64", "end": "int64", "has_basis": "bool"})
     n_accounts = spans.groupby(["rank", "unit"])["account_no"].nunique().clip(lower=1).rename("n").reset_index()
-    keys = ["company", "unit", "day", "rank"]
-    whole = days.groupby(keys).agg(found=("has_basis", "size"), has_basis=("has_basis", "all")).reset_index()
-    whole = whole.merge(n_accounts, on=["rank", "unit"])
-    whole = whole[whole["found"] >= whole["n"]].sort_values(["company", "unit", "day", "has_basis", "rank"])
-    owned = whole.drop_duplicates(["company", "unit", "day"], keep="last")
-    owned = owned.astype(dict.fromkeys(keys, "int64") | {"has_basis": "bool"})
-    return owned[[*keys, "has_basis"]].reset_index(drop=True)
+    each = (
+        _cut(spans).groupby(["company", "unit", "start", "end", "rank", "account_no"], dropna=False)["has_basis"].all()
+    )
+    keys = ["company", "unit", "start", "end", "rank"]
+    whole = each.reset_index().groupby(keys).agg(found=("has_basis", "size"), has_basis=("has_basis", "all"))
+    whole = whole.reset_index().merge(n_accounts, on=["rank", "unit"])
+    whole = whole[whole["found"] >= whole["n"]].sort_values(["company", "unit", "start", "has_basis", "rank"])
+    speaks = ~whole.duplicated(["company", "unit", "start"], keep="last")
+    whole = whole.assign(speaks=speaks.astype(bool)).astype(dict.fromkeys(keys, "int64") | {"has_basis": "bool"})
+    return whole[[*keys, "has_basis", "speaks"]].reset_index(drop=True)
+
+
+def _cut(spans: pd.DataFrame) -> pd.DataFrame:
+    """Each span in pieces between all starts and ends of its company and unit."""
+    ends = [spans[["company", "unit", name]].rename(columns={name: "at"}) for name in ("start", "end")]
+    bounds = pd.concat(ends).drop_duplicates().sort_values(["company", "unit", "at"])
+    at = bounds["at"].to_numpy("int64")
+    known = _keys(*(bounds[name].to_numpy("int64") for name in ("company", "unit", "at")))
+    company, unit = (spans[name].to_numpy("int64") for name in ("company", "unit"))
+    first, after = (
+        np.searchsorted(known, _keys(company, unit, spans[name].to_numpy("int64"))) for name in ("start", "end")
+    )
+    n = after - first
+    of = np.repeat(np.arange(len(spans)), n)
+    place = np.arange(len(of)) - np.repeat(np.cumsum(n) - n, n) + first[of]
+    return spans.iloc[of].assign(start=at[place], end=at[place + 1])
+
+
+def _place(covered: pd.DataFrame, by: str, owner: np.ndarray, unit: np.ndarray, day: np.ndarray) -> np.ndarray:
+    """Where in intervals sorted by this column, unit and start each day stands; -1 where none holds it."""
+    if not len(covered):
+        return np.full(len(day), -1)
+    owners, units, starts, ends = (covered[name].to_numpy("int64") for name in (by, "unit", "start", "end"))
+    place = np.searchsorted(_keys(owners, units, starts), _keys(owner, unit, day)) - 1
+    found = np.maximum(place, 0)
+    holds = (place >= 0) & (owners[found] == owner) & (units[found] == unit) & (day <= ends[found])
+    return np.where(holds, found, -1)

@@ -202,7 +202,7 @@ def _chosen(rows: nw.LazyFrame[Any], counts: pd.DataFrame, names: pd.Series[str]
     apart = frames.collect(rows.filter(is_doubled).select("company_id", "created_at", *_ROW), FLOWS, REPORTS)
     created = apart.drop_duplicates("report_id").set_index("report_id")["created_at"]
     added = _in_one_currency(frames.typed(apart, FLOWS), names)
-    added["created_at"] = added["report_id"].map(created).to_numpy()
+    added["created_at"] = created.reindex(added["report_id"]).to_numpy()
     best = _collected(_best(nw.from_native(added).lazy(), []))
     return pd.concat([_in_one_currency(_collected(_best(rows.filter(~is_doubled), mixed)), names), best])
 

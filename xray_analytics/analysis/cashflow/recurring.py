@@ -122,7 +122,7 @@ def _recurring(transactions: Frame, days: CoveredDays, categories: Frame | None)
     streams = streams[streams["period"].notna() & (streams["n_payments"] >= _FEWEST_PAYMENTS)]
     streams = streams.merge(_spreads(payments, streams), on=_STREAM)
     streams = streams[streams["regularity_ratio"] >= _LEAST_REGULAR]
-    last_day = days.table.groupby("company")["day"].max().rename_axis("company")
+    last_day = days.spoken.groupby("company")["end"].max().rename_axis("company")
     ends = pd.Series(last_day.to_numpy(), days.companies[last_day.index], dtype="int64")
     result = frames.typed(_dated(streams, ends).sort_values(_STREAM, ignore_index=True), STREAMS)
     result.attrs["base"] = {"used": used, "excluded": excluded}

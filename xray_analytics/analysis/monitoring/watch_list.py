@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...errors import InputError
+from ...errors import InputError, no_such
 from ...tables import SEVERITIES
 from .. import frames
 from ..frames import AsOf, Frame
@@ -92,7 +92,7 @@ def watch_list(  # noqa: PLR0913 - four frames, the day, and the rules
     chosen = shipped_rules() if rules is None else rules
     for name in chosen:
         if name not in RULES:
-            raise InputError(f"no rule {name!r}; there are {', '.join(RULES)}")
+            raise no_such("rule", name, RULES)
     book, seen = book_of(reports, flows, as_of, incidents, recurring)
     chosen = {name: settings for name, settings in chosen.items() if applicable(name, book)}
     found = [applied(name, settings, book) for name, settings in chosen.items()]
