@@ -100,6 +100,8 @@ ANALYSES = {
         ),
     ),
     "daily_balances": (("transactions", "statement_summaries"), cashflow.daily_balances),
+    "entries": (("transactions", "reports", "statement_summaries"), cashflow.entries),
+    "entries by report": (("transactions", "reports"), cashflow.entries),
     "categories": (("transactions",), cashflow.categories),
     "operating": (("transactions",), lambda t: cashflow.operating(t, cashflow.categories(t))),
     "category_shares": (("transactions", "reports"), cashflow.category_shares),

@@ -258,14 +258,15 @@ def collect(rows: nw.LazyFrame[Any], *tables: Table) -> pd.DataFrame:
 def _column(values: Any, kind: str | None) -> Any:
     """A column of pandas or Arrow as an array with the dtype of its kind."""
     dtype: Any = _PANDAS.get(kind or "")
+    if kind == "list<text>":  # lists, and None where there is none, whatever the engine calls it
+        found = values.to_pylist() if isinstance(values, pa.ChunkedArray) else values
+        return pd.Series([list(one) if pd.api.types.is_list_like(one) else None for one in found], dtype=object).array
     if isinstance(values, pa.ChunkedArray):
         found = values.type
         if kind == "instant" and pa.types.is_timestamp(found) and found.tz:
             return values.cast(_INSTANT, safe=False).to_numpy()
         if hasattr(dtype, "__from_arrow__") and not pa.types.is_dictionary(found):
             return dtype.__from_arrow__(values)
-        if kind == "list<text>":
-            return pd.Series(values.to_pylist(), dtype=object).array
         values = values.to_pandas()
     if kind == "instant":
         values = values.dt.tz_convert("UTC").dt.tz_localize(None).astype(_DAY)
