@@ -616,3 +616,13 @@ def test_an_empty_list_before_an_object_that_looks_like_a_transaction() -> None:
     tidied = tidy([one(body), one(body)])
     assert [o.status for o in tidied.outcomes] == ["published", "published"]
     assert [r["n_transactions"] for r in rows(tidied, "reports")] == [0, 0]
+
+
+def test_drift__names_the_same_report_whatever_the_order():
+    notes = DriftNotes()
+    notes.add("raw.new", "unknown_member")
+    noticed = [("bank_xray", object_id, notes) for object_id in ("7c", "7a", "7b")]
+    whole = drift.count(noticed)
+    assert whole["first_report_id"].to_pylist() == ["7a"]
+    for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+        assert drift.merge([drift.count([noticed[i]]) for i in order], None).equals(whole)

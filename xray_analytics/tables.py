@@ -607,7 +607,7 @@ DRIFT = Table(
         ),
         _text("example", "A masked example: shape only."),
         _count("n_reports", "Reports in which it was seen."),
-        Column("first_report_id", "id", "One of them."),
+        Column("first_report_id", "id", "The one with the lowest id."),
         Column("commit", "int", "Commit that counted it."),
     ),
     ("source", "json_path", "problem", "example", "commit"),

@@ -56,24 +56,26 @@ def _masked(character: str) -> str:
 def count(noticed: list[tuple[str, str, DriftNotes]]) -> pa.Table:
     """The notes of several reports as rows of `drift`, without a commit.
 
-    `noticed` holds the source, the id and the notes of each report, in the order in which they came.
+    `noticed` holds the source, the id and the notes of each report. Of those with a note the one with the lowest id is
+    named, since calls under way at once come back in any order.
     """
     totals: Counter[tuple[str, *Note]] = Counter()
     first: dict[tuple[str, *Note], str] = {}
     for source, object_id, notes in noticed:
         for note in notes.seen:
             totals[source, *note] += 1
-            first.setdefault((source, *note), object_id)
+            first[source, *note] = min(first.get((source, *note), object_id), object_id)
     return _table([(*key, n, first[key], None) for key, n in totals.items()])
 
 
 def merge(tables: list[pa.Table], commit: int | None) -> pa.Table:
-    """One `drift` table out of those of several batches, in order: counts added, the first report kept."""
+    """One `drift` table out of those of several batches, in order: counts added, the lowest id kept."""
     totals: dict[tuple[Any, ...], list[Any]] = {}
     for row in (row for table in tables for row in table.to_pylist()):
         key = (row["source"], row["json_path"], row["problem"], row["example"])
         known = totals.setdefault(key, [0, row["first_report_id"]])
         known[0] += row["n_reports"]
+        known[1] = min((i for i in (known[1], row["first_report_id"]) if i is not None), default=None)
     return _table([(*key, n, first, commit) for key, (n, first) in totals.items()])
 
 
