@@ -154,6 +154,7 @@ ANALYSES = {
         ("statement_summaries", "transactions", "reports"),
         lambda s, t, r: quality.findings(quality.reconciliation(s, t), quality.coverage(s, r, as_of=AS_OF), r),
     ),
+    "unread": (("reports",), lambda r: pd.DataFrame([quality.unread(r)], columns=["n_unread", "n_transactions"])),
     "sensitivity": (
         ("reports",),
         lambda r: quality.sensitivity(
@@ -162,7 +163,7 @@ ANALYSES = {
     ),
 }
 MODULES = (portfolio, migration, flags, ratios, cashflow, monitoring, quality)
-NO_FRAMES = {"shipped_categories", "shipped_rules"}  # they read a rule file
+NO_FRAMES = {"shipped_categories", "shipped_rules", "in_main_currency"}  # a rule file, rows that are read already
 
 WORLDS = {
     "many": {"n_companies": 10},
