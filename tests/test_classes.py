@@ -1,10 +1,12 @@
 """A class outside the scale is named and refused, never dropped; a scale of eight classes is counted as it is."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from xray_analytics import charts, migration, portfolio, tables, validation
+from xray_analytics import cashflow, charts, migration, monitoring, portfolio, tables, validation
 from xray_analytics.errors import InputError
 from xray_analytics.report.validation import cohorts
 
@@ -107,5 +109,30 @@ def test_validation__a_class_outside_the_five_is_named(reports):
 
 def test_charts__have_no_colour_for_a_class_outside_the_five_and_say_so(reports):
     counted = portfolio.class_distribution(reports, product="financial", classes=EIGHT)
-    with pytest.raises(InputError, match="risk_class holds class 6"):
+    with pytest.raises(InputError, match=r"risk_class holds class 6, outside 1 to 5.*count it in Python"):
         charts.plot_class_distribution(counted)
+    with pytest.raises(InputError, match=r"class 7 is outside 1 to 5, which pages show; count it in Python"):
+        charts.class_label(7)
+
+
+def test_watch_list__a_class_outside_the_five_is_named(reports):
+    held = reports.assign(product="bank", period_end_date=pd.Timestamp("2025-02-28"))
+    with pytest.raises(InputError, match="bank_risk_class holds class 7"):
+        monitoring.watch_list(held, cashflow.FLOWS.empty(), as_of="2025-12-31")
+
+
+@pytest.mark.parametrize("asked", [["portfolio"], ["company", "732829320"]])
+def test_pages__name_a_class_outside_the_five_in_one_sentence(tmp_path, xray, asked):
+    code = {"type": "siren", "id": "732829320"}
+    raw = {"probabilityOfDefault": 0.1, "criterias": {}, "reasons": []}
+    seen = [
+        {"report": {"id": str(n) * 24, "source": "magpie", "code": code, "raw": raw | {"riskClass": n}}} for n in (2, 7)
+    ]
+    (tmp_path / "reports.ndjson").write_text("\n".join(map(json.dumps, seen)))
+    store = tmp_path / "store"
+    assert xray("import", tmp_path / "reports.ndjson", "--store", store)[0] == 0
+    done = xray("report", *asked, "--store", store, "--out", tmp_path / "page.html")
+    assert done[0] == 2
+    assert "class 7" in done[2]
+    assert "in Python" in done[2]
+    assert len(done[2].splitlines()) == 1

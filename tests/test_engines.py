@@ -157,6 +157,7 @@ ANALYSES = {
         ("statement_summaries", "transactions", "reports"),
         lambda s, t, r: quality.findings(quality.reconciliation(s, t), quality.coverage(s, r, as_of=AS_OF), r),
     ),
+    "unread": (("reports",), lambda r: pd.DataFrame([quality.unread(r)], columns=["n_unread", "n_transactions"])),
     "sensitivity": (
         ("reports",),
         lambda r: quality.sensitivity(

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import math
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -28,6 +29,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters
 DANGEROUS = st.sampled_from(
     ("=1+1", "+33 1", "-x", "@SUM(A1)", "\tx", " =x", "'x", "＝x", "''", "", " ", ",", '"', "0012")
 )
+BLANKS = " \t\r\n\xa0\u1680\u2007\u200b\u200e\u202e\u2060\u3000\ufeff"
 VALUES = {
     "id": TEXT | DANGEROUS,
     "text": TEXT | DANGEROUS,
@@ -79,6 +81,7 @@ def assert_csv(rows, table, *, raw_text):
             assert from_text(stripped, column.kind) == value, (column.name, cell)
             if not raw_text and column.kind in ("id", "text", "json"):
                 assert not re.match(r" *[=+\-@\t\r\n]", cell)
+                assert cell.strip(BLANKS)[:1] not in tuple("=+-@＝＋－＠")
 
 
 def assert_json(rows, table):
@@ -124,6 +127,20 @@ def test_forms__every_table_comes_back_from_every_form(table):
         assert pa.parquet.read_table(io.BytesIO(forms.encoded(rows, "parquet"))).equals(rows)
 
     check()
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("mark", "=+-@＝＋－＠")
+def test_csv__a_formula_behind_any_blank_is_text(blank, mark):
+    rows = pa.table({"label": [f"{blank}{mark}1", f" {blank} {mark}1"]})
+    for cell in list(csv.reader(io.StringIO(forms.encoded(rows, "csv").decode(), newline="")))[1:]:
+        assert cell[0].startswith("'")
+
+
+def test_xlsx__infinity_is_a_text_and_what_is_no_number_is_no_cell():
+    rows = pa.table({"ratio": [math.inf, -math.inf, math.nan, 0.5]})
+    sheet = openpyxl.load_workbook(io.BytesIO(forms.encoded(rows, "xlsx"))).active
+    assert [sheet.cell(row, 1).value for row in range(2, 6)] == ["inf", "-inf", None, 0.5]
 
 
 def test_csv__null_and_an_empty_text_differ_and_no_row_is_lost():

@@ -1,9 +1,14 @@
 """A lender's file is read cell by cell, by one rule in every form; every problem at once, by column, row and remedy."""
 
+import contextlib
 import json
+import re
+import zipfile
 from datetime import date, datetime
 from decimal import Decimal
 
+import duckdb
+import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +19,7 @@ from hypothesis import strategies as st
 from xray_analytics import Store, attach, tables
 from xray_analytics.analysis.quality.findings import findings
 from xray_analytics.errors import InputError, SchemaError
+from xray_analytics.grammar.forms import encoded
 from xray_analytics.ingest import lender_files
 
 A, B = "005520135", "005520143"
@@ -193,7 +199,8 @@ def test_failures__have_a_row_for_each_problem_and_no_cell(tmp_path):
         ("company_id,company_name\n005520135,A,B\n005520143,C\n", "3 cells where the header has 2; check separators"),
         ("company_name\nA\n", "company_id: absent; such as company_id,company_name"),
         ("company_id,company_name\n005520135,A\n005520143,B\n005 520 135,C\n", "company_id: repeated key (row 4"),
-        ('company_id,company_name\n005520135,"A\n', "cannot be read as companies: unexpected end of data"),
+        ('company_id,company_name\n005520135,"A\n', "after row 1: unexpected end of data; check the"),
+        ("company_id,company_name\n005520135,A\n005520143,\"B\"x\n", "after row 2: ',' expected after"),
         ("", "the file is empty"),
     ],
 )  # fmt: skip
@@ -234,6 +241,188 @@ def test_workbook__mixed_types_are_named_by_row(tmp_path):
     assert "company_id: expected text, found a number; format the column as text (row 2)" in problems(
         frame, "companies"
     )
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def rewritten(path, old, new, part=SHEET):
+    """A workbook with another text in one of its parts."""
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    changed = re.sub(old, new, parts[part], flags=re.DOTALL)
+    assert changed != parts[part]
+    with zipfile.ZipFile(path, "w") as book:
+        for name, data in (parts | {part: changed}).items():
+            book.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize("size", [b'<dimension ref="A1"/>', b'<dimension ref="A1:B2"/>', b""])
+def test_workbook__whose_stated_size_is_wrong_loses_no_row_and_no_column(tmp_path, size):
+    rows = [["loan_id", "company_id", "principal"], ["L1", A, 5], ["L2", B, 6]]
+    file = rewritten(written(tmp_path, rows, "xlsx"), rb"<dimension [^>]*>", size)
+    assert read(file)["principal"].to_pylist() == [Decimal(5), Decimal(6)]
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [b"<f>1+1</f>", b'<f t="array" ref="C2">SUM(1,2)</f>', b'<f t="dataTable" ref="C2" dt2D="0" dtr="0" r1="A1"/>',
+     b'<f t="shared" ref="C2" si="0">1+1</f>', b"<f>1+1</f><v></v>"],
+)  # fmt: skip
+def test_workbook__a_formula_of_any_kind_without_value_is_refused(tmp_path, formula):
+    file = written(tmp_path, [["loan_id", "company_id", "principal"], ["L1", A, 5]], "xlsx")
+    rewritten(file, rb'<c r="C2"[^>]*>.*?</c>', b'<c r="C2">' + formula + b"</c>")
+    assert "principal: a formula without its value" in problems(file)
+
+
+def test_workbook__a_formula_whose_text_is_empty_is_null(tmp_path):
+    file = written(tmp_path, [["loan_id", "company_id", "close_reason"], ["L1", A, "x"]], "xlsx")
+    rewritten(file, rb'<c r="C2"[^>]*>.*?</c>', b'<c r="C2" t="str"><f>IF(1,"","")</f><v></v></c>')
+    assert read(file)["close_reason"].to_pylist() == [None]
+
+
+def test_workbook__a_carriage_return_is_one(tmp_path):
+    path = tmp_path / "companies.xlsx"
+    path.write_bytes(encoded(pd.DataFrame({"company_id": [A], "company_name": ["a\r\nb\x01"]}), "xlsx"))
+    assert read(path, "companies")["company_name"].to_pylist() == ["a\r\nb\x01"]
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 1234.56 * 3, -0.1 * 3, 8193.7 * 1.2, 4.35 * 100])
+def test_amounts__computed_by_a_spreadsheet_are_what_it_shows(tmp_path, value):
+    file = written(tmp_path, [["loan_id", "company_id", "principal"], ["L1", A, 7]], "xlsx")
+    rewritten(file, rb"<v>7</v>", f"<v>{value!r}</v>".encode())
+    assert read(file)["principal"].to_pylist() == [Decimal(f"{value:.4f}")]
+
+
+@pytest.mark.parametrize("value", [0.12345, 123456789012.12345, 1e14, float("inf")])
+def test_amounts__with_more_than_four_decimals_are_refused_as_before(value):
+    assert "principal: " in problems(pd.DataFrame({"loan_id": ["L1"], "company_id": [A], "principal": [value]}))
+
+
+@pytest.mark.parametrize(
+    "word", ["#SPILL!", "#CALC!", "#¡DIV/0!", "#RIF!", "#ÜBERLAUF!", "#DEEL/0!", "#N/D", "Err:502"]
+)
+def test_errors__of_any_language_and_version_are_refused(tmp_path, word):
+    rows = [["loan_id", "company_id", "close_reason"], ["L1", A, word]]
+    for form in ("csv", "xlsx"):
+        assert "close_reason: an error of the spreadsheet" in problems(written(tmp_path, rows, form))
+
+
+@pytest.mark.parametrize("word", ["#", "#1", "#1 priority!", "# Urgent!", "#Urgent!", "!?", "N/A", "Err: 502 seen"])
+def test_texts__that_only_look_like_errors_are_text(tmp_path, word):
+    rows = [["loan_id", "company_id", "close_reason"], ["L1", A, word]]
+    for form in ("csv", "xlsx"):
+        assert read(written(tmp_path, rows, form))["close_reason"].to_pylist() == [word]
+
+
+@pytest.mark.parametrize(
+    "head", ["005520135,SECRET", "Our SECRET list", "loan_id|SECRET", "sep=;SECRET", "LOAN_ID,SECRET"]
+)
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_first_row__without_a_known_name_is_said_once_and_not_repeated(tmp_path, head, form):
+    file = tmp_path / "loans.csv"
+    file.write_text(f"{head}\nloan_id,company_id\nL1,{A}\n")
+    rows = [head.split(","), ["loan_id", "company_id"], ["L1", A]]
+    said = problems(written(tmp_path, rows, form) if form == "xlsx" else file)
+    assert "no name of a column in row 1; loans has loan_id, company_id" in said
+    assert "SECRET" not in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-16"])
+def test_encodings__with_their_mark(tmp_path, encoding):
+    data = "company_id,company_name\n005520135,Défi\n".encode(encoding)
+    (tmp_path / "companies.csv").write_bytes(data)
+    assert read(tmp_path / "companies.csv", "companies")["company_name"].to_pylist() == ["Défi"]
+    (tmp_path / "companies.csv").write_bytes(data[:-1])
+    assert f"it is {encoding.upper()} and cut off or damaged" in problems(tmp_path / "companies.csv", "companies")
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx", "parquet"])
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_files__are_read_or_refused_and_nothing_else(tmp_path, form, data):
+    rows = [["loan_id", "company_id", "principal"], ["L1", A, 5.25]]
+    path = tmp_path / f"loans.{form}"
+    if form == "parquet":
+        pd.DataFrame(rows[1:], columns=rows[0]).to_parquet(path)
+    else:
+        written(tmp_path, rows, form)
+    content = bytearray(path.read_bytes())
+    if form == "xlsx":  # damage the sheet itself: that of the archive is noticed by its check sums
+        with zipfile.ZipFile(path) as book:
+            content = bytearray(book.read(SHEET))
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    if form == "xlsx":
+        rewritten(path, rb"\A.*\Z", lambda _: bytes(content) + b" ")
+    else:
+        path.write_bytes(bytes(content))
+    with contextlib.suppress(InputError):
+        read(path)
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_damaged_files__repeat_no_cell(tmp_path, form):
+    path = written(tmp_path, [["loan_id", "company_id", "principal"], ["L1", A, 5]], form)
+    if form == "csv":
+        path.write_text('loan_id,company_id\nL1,"SECRET"SECRET\n')
+    else:
+        rewritten(path, rb"<v>5</v>", b"<v>SECRET</v>")
+    said = problems(path)
+    assert "SECRET" not in said
+    assert "check the quotation marks there" in said or "it is damaged, or not what its name says" in said
+
+
+def test_every_problem__also_a_repeated_key_beside_a_wrong_day(tmp_path):
+    rows = [["loan_id", "company_id", "origination_date"], ["L1", A, "29/02/2024"], ["L1", B, "2024-01-01"]]
+    said = problems(written(tmp_path, rows, "csv"))
+    assert "origination_date: not a day" in said
+    assert "loan_id: repeated key (row 3 repeats 2)" in said
+
+
+FRAMES = {
+    "categories of Polars": lambda pl: pl.DataFrame({"loan_id": ["L1"], "company_id": [A]}).cast(pl.Categorical),
+    "enumerations of Polars": lambda pl: pl.DataFrame(
+        {"loan_id": ["L1"], "company_id": [A]}, {"loan_id": pl.String, "company_id": pl.Enum([A])}
+    ),
+    "values of NumPy": lambda _: pd.DataFrame(
+        {"loan_id": ["L1"], "company_id": [A], "principal": [np.float64(5)], "closed_date": [np.datetime64("NaT")]},
+        dtype=object,
+    ),
+    "whole numbers of NumPy": lambda _: pd.DataFrame(
+        {"loan_id": ["L1"], "company_id": [A], "principal": [np.int64(5)]}, dtype=object
+    ),
+    "sparse": lambda _: pd.DataFrame(
+        {"loan_id": ["L1"], "company_id": [A], "principal": pd.arrays.SparseArray([5.0])}
+    ),
+    "a text column without a value": lambda _: pd.DataFrame(
+        {"loan_id": ["L1"], "company_id": [A], "close_reason": [np.nan]}
+    ),
+    "a relation of DuckDB": lambda _: duckdb.sql(
+        f"SELECT 'L1' AS loan_id, '{A}' AS company_id, 5::HUGEINT AS principal"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_frames__with_columns_of_any_make(name):
+    found = read(FRAMES[name](pytest.importorskip("polars")))
+    assert found.select(["loan_id", "company_id"]).to_pylist() == [{"loan_id": "L1", "company_id": A}]
+    assert found["principal"].to_pylist() in ([Decimal(5)], [None])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[1]], pd.PeriodIndex(["2024-01"], freq="M"), pd.arrays.IntervalArray.from_tuples([(0, 1)]), [1j], [{"a": 1}],
+        pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array([[1]])])), pd.to_timedelta(["3 days"]), [object()],
+        pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array([2**62], pa.timestamp("s"))])),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("column", ["principal", "closed_date", "close_reason"])
+def test_frames__with_values_that_are_none_are_refused_by_column(column, values):
+    assert f"{column}: expected " in problems(pd.DataFrame({"loan_id": ["L1"], "company_id": [A], column: values}))
 
 
 def test_workbook__that_is_none(tmp_path):

@@ -78,13 +78,13 @@ def on_scale(values: pd.Series[Any], classes: Classes) -> pd.Series[Any]:
     --------
     >>> on_scale(pd.Series([1, 7], name="risk_class"), (1, 2, 3, 4, 5))
     Traceback (most recent call last):
-    xray_analytics.errors.InputError: risk_class holds class 7, outside 1 to 5; give its scale, classes=(1, …, n)
+    xray_analytics.errors.InputError: risk_class holds class 7, outside 1 to 5; in Python, give classes=(1, …, n)
     """
     outside = values[values.notna() & ~values.isin(list(classes))]
     if len(outside):
         found = outside.iloc[0]
         shown = f"{found:g}" if is_number(found) else repr(found)
         raise InputError(
-            f"{values.name} holds class {shown}, outside 1 to {classes[-1]}; give its scale, classes=(1, …, n)"
+            f"{values.name} holds class {shown}, outside 1 to {classes[-1]}; in Python, give classes=(1, …, n)"
         )
     return values

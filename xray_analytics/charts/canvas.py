@@ -33,6 +33,7 @@ BLUE, SAND, WINE = "#3f78ad", "#d9b382", "#74103a"
 # Light to dark, blue to wine: the order survives every kind of colour blindness, and a grey printer.
 CLASS_COLORS = {1: "#a9d3e6", 2: "#7fa9d2", 3: "#8c7cb8", 4: "#a0487c", 5: "#74103a", None: "#d9dcdf"}
 CLASSES = (*RISK_CLASSES, None)
+_OUTSIDE = "outside 1 to 5, which pages show; count it in Python, classes=(1, …, n)"
 _CLASS_COLUMNS = frozenset(("risk_class", "from_class", "bank_risk_class", "financial_risk_class"))
 
 _STYLE = mpl.rc_params_from_file(Path(__file__).with_name("chart.mplstyle"), use_default_template=False)
@@ -107,7 +108,12 @@ def class_label(risk_class: int | None) -> str:
     --------
     >>> class_label(1), class_label(None)
     ('1 (A)', 'unrated')
+    >>> class_label(7)
+    Traceback (most recent call last):
+    xray_analytics.errors.InputError: class 7 is outside 1 to 5, which pages show; count it in Python, classes=(1, …, n)
     """
+    if risk_class is not None and risk_class not in CLASS_LETTERS:
+        raise InputError(f"class {risk_class} is {_OUTSIDE}")
     return "unrated" if risk_class is None else f"{risk_class} ({CLASS_LETTERS[risk_class]})"
 
 
@@ -189,9 +195,7 @@ def drawing(frame: pd.DataFrame, maker: str, needed: Sequence[str], ax: Axes | N
     for name in _CLASS_COLUMNS & set(needed):
         outside = frame[name][frame[name].notna() & ~frame[name].isin(RISK_CLASSES)]
         if len(outside):
-            raise InputError(
-                f"cannot draw {title!r}: {name} holds class {outside.iloc[0]}, and there are colours for five"
-            )
+            raise InputError(f"cannot draw {title!r}: {name} holds class {outside.iloc[0]}, {_OUTSIDE}")
     axes = blank_axes() if ax is None else ax
     with _house_style():
         yield axes

@@ -4,7 +4,7 @@
 kind       CSV                                   JSON                              XLSX
 =========  ====================================  ================================  ==================================
 money      decimal text: ``1234.5000``           decimal text: ``"1234.5000"``     a number, a text beyond 15 digits
-float      the shortest text that is the number  the same, a number                a number
+float      the shortest text that is the number  the same, a number                a number; infinity a text
 date       ``2025-06-30``                        ``"2025-06-30"``                  a date, a text before 1 March 1900
 instant    ``2025-06-30T12:00:00.000000Z``       ``"2025-06-30T12:00:00Z"``        UTC without zone; a text as in CSV
                                                                                    where one has microseconds
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -35,7 +36,8 @@ import pyarrow.parquet
 
 from ..errors import InputError
 
-FORMULA = r"^ *[=+\-@\t\r\n＝＋－＠']"
+# Behind blanks of any kind, which some spreadsheets drop; characters that nobody sees among them.
+FORMULA = "^[\\s\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]*[=+\\-@＝＋－＠']|^ *[\\t\\r\\n]"
 XLSX_MOST_ROWS = 1_048_575
 XLSX_MOST_COLUMNS = 16_384
 XLSX_LONGEST_TEXT = 32_767
@@ -196,7 +198,9 @@ def _cells(values: pa.ChunkedArray, name: str) -> list[Any]:
 
 
 def _within(value: Any) -> Any:
-    """The value, as text where Excel has no such number or day."""
+    """The value, as text where Excel has no such number or day; what is not a number is no cell."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
     if isinstance(value, Decimal):
         digits = len(value.normalize().as_tuple().digits)
         return float(value) if digits <= _MOST_DIGITS else str(value)

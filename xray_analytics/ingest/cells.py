@@ -13,6 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ..grammar.identity import without_blanks
@@ -21,10 +22,10 @@ _ISO = re.compile(r"(\d{4}-\d\d-\d\d)([T ]00:00(:00(\.0+)?)?)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
-_ERRORS = frozenset((
-    "#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#VALEUR!", "#NOM?", "#NOMBRE!", "#NUL!",
-    "#WERT!", "#BEZUG!", "#ZAHL!", "#WAARDE!", "#VERW!", "#DEEL/0!", "#GETAL!", "#NAAM?", "#LEEG!", "#N/D", "#NV",
-))  # fmt: skip
+# Errors as spreadsheets write them, in every language: capitals and a mark at the end; and those without a mark.
+_ERROR = re.compile(r"#[¡¿]?[^\W\d_a-z][^\Wa-z]{0,30}(/0)?[!?]|#(N/[A-Z]|NV|GETTING_DATA)|Err:\d{3}|#DEEL/0!")
+_SHOWN_DIGITS = 15  # of a number, in a spreadsheet; what a float has behind them is of its binary form
+_EXACTLY_SHOWN = 10**10  # below it they reach beyond the fourth decimal
 _WORDS = {"true": True, "vrai": True, "1": True, "false": False, "faux": False, "0": False}
 _WIDEST = 10**14  # 18 digits, 4 of them decimals
 AS_DAY = "write days as YYYY-MM-DD"
@@ -44,6 +45,17 @@ def is_null(value: Any) -> bool:
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
+def plain(value: Any) -> Any:
+    """A value of NumPy as one of Python.
+
+    >>> plain(np.float64(1.5)), plain(np.datetime64("2024-02-29")), plain("a")
+    (1.5, Timestamp('2024-02-29 00:00:00'), 'a')
+    """
+    if isinstance(value, np.datetime64):
+        return pd.Timestamp(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def refuse_what_is_no_value(value: Any) -> None:
     """Errors and formulas that a spreadsheet has left behind.
 
@@ -53,7 +65,7 @@ def refuse_what_is_no_value(value: Any) -> None:
     """
     if isinstance(value, Formula):
         raise Wrong("a formula without its value; open the file in a spreadsheet and save it, or paste values")
-    if isinstance(value, str) and value.strip().upper() in _ERRORS:
+    if isinstance(value, str) and _ERROR.fullmatch(value.strip()):
         raise Wrong("an error of the spreadsheet; correct the cell, or leave it empty")
 
 
@@ -102,7 +114,7 @@ def to_money(mark: str) -> Callable[[Any], Decimal]:
             value = _number_of_text(without_blanks(value), mark)
         elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise Wrong(f"expected money, found {_word(value)}; write amounts as 1234.56")
-        amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        amount = _of_float(value) if isinstance(value, float) else Decimal(value)
         if not amount.is_finite() or abs(amount) >= _WIDEST:
             raise Wrong("not money of 18 digits, 4 of them decimals; check the amount")
         if amount != round(amount, 4):
@@ -137,6 +149,18 @@ def _day_of_text(text: str) -> date:
     if _TIME.fullmatch(text):
         raise Wrong(f"calendar days expected, found times of day; {AS_DAY}")
     raise Wrong(f"not a day; {AS_DAY}")
+
+
+def _of_float(value: float) -> Decimal:
+    """A float as the decimal that it is written as; or, where a spreadsheet computed it, as what is shown of it.
+
+    >>> _of_float(1234.56), _of_float(0.1 + 0.2), _of_float(0.12345)
+    (Decimal('1234.56'), Decimal('0.3'), Decimal('0.12345'))
+    """
+    if not abs(value) < _EXACTLY_SHOWN:
+        return Decimal(repr(value))
+    shown = Decimal(f"{value:.{_SHOWN_DIGITS}g}")
+    return shown if shown == round(shown, 4) else Decimal(repr(value))
 
 
 def _number_of_text(text: str, mark: str) -> Decimal:

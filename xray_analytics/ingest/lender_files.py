@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,10 @@ from .cells import Wrong
 Source = str | Path | pd.DataFrame | Any  # or whatever else has an Arrow stream
 _CHUNK = 50_000  # rows of a CSV that are Python objects at a time
 _SHOWN = 5  # row numbers in a message
+_CONTROL = re.compile(r"_x00([01][0-9A-Fa-f])_", re.ASCII)  # how a workbook writes what XML cannot hold
+_HASHED = (str, int, float, Decimal, date)  # bool and datetime too
+_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_WORDS = {"id": "text", "bool": "true or false"}  # what a kind is called, where not by its name
 _UNREADABLE = "\ufffd"
 _EXAMPLES = {
     "companies": "company_id,company_name,sector_code / 732829320,Example,47.11",
@@ -90,8 +97,8 @@ def read(source: Source, table: Table, code_type: str = "siren") -> Rows:
             columns[name], found, sirets = _column(values, table[name], sheet, code_type)
             problems += found
             n_sirets += sirets
-    if not problems:
-        problems = _problems_of_keys(columns, table, sheet)
+    if not {problem.column for problem in problems} & {"", *table.key}:
+        problems += _problems_of_keys(columns, table, sheet)
     if problems:
         raise schema_error(named, problems)
     return Rows(_assembled(columns, table, len(sheet.rows)), n_sirets)
@@ -107,9 +114,10 @@ def _column(
     values: pa.ChunkedArray | list[Any], column: Column, sheet: Sheet, code_type: str
 ) -> tuple[pa.Array, list[Problem], int]:
     """The column as its Arrow type, what is wrong with which rows of it, and how many SIRETs were cut."""
-    if isinstance(values, pa.ChunkedArray) and column.kind in ("id", "text") and not _is_text(values.type):
-        problem = f"expected text, found {values.type}; {cells.AS_TEXT}"
-        return pa.nulls(len(values), pa.string()), [Problem(column.name, problem, len(values))], 0
+    if isinstance(values, pa.ChunkedArray) and not (_fits(values.type, column.kind) or _is_empty(values)):
+        remedy = cells.AS_TEXT if column.kind in ("id", "text") else "give single values"
+        problem = f"expected {_WORDS.get(column.kind, column.kind)}, found {values.type}; {remedy}"
+        return pa.nulls(len(values), ARROW[column.kind]), [Problem(column.name, problem, len(values))], 0
     amounts = _plain_amounts(values, sheet.mark) if column.kind == "money" and sheet.is_file else None
     if amounts is not None:
         return amounts, [], 0
@@ -178,22 +186,50 @@ def _n_sirets(codes: np.ndarray, distinct: list[Any], found: list[Any]) -> int:
     return int(np.isin(codes, cut).sum())
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    is_ = pa.types
-    return any(fits(kind) for fits in (is_.is_null, is_.is_string, is_.is_large_string, is_.is_string_view))
+def _fits(found: pa.DataType, kind: str) -> bool:
+    """Whether cells of an Arrow type can be read one by one as a kind; of numbers no text, and no nested values."""
+    is_text = pa.types.is_null(found) or any(
+        fits(found) for fits in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    )
+    return is_text or (kind not in ("id", "text") and (pa.types.is_primitive(found) or pa.types.is_decimal(found)))
+
+
+def _is_empty(values: pa.ChunkedArray) -> bool:
+    """Whether a column of numbers holds none: what pandas makes of a column without a value."""
+    return bool(pa.types.is_floating(values.type) and pc.all(values.is_null(nan_is_null=True), min_count=0).as_py())
 
 
 def _encoded(values: pa.ChunkedArray | list[Any]) -> tuple[np.ndarray, list[Any]]:
     """The place of each row's value among the distinct values, -1 for null; equal values of two types are two."""
     if isinstance(values, list):
-        places: dict[tuple[type, Any], int] = {}
-        codes = [-1 if cells.is_null(v) else places.setdefault((type(v), v), len(places)) for v in values]
-        return np.array(codes, np.int64), [value for _, value in places]
-    if pa.types.is_null(values.type):
+        return _encoded_objects(values)
+    if pa.types.is_null(values.type) or _is_empty(values):
         return np.full(len(values), -1), []
     encoded = pa.chunked_array(values, values.type).combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, [_as_python(value) for value in encoded.dictionary]
+
+
+def _encoded_objects(values: list[Any]) -> tuple[np.ndarray, list[Any]]:
+    places: dict[tuple[type, Any], int] = {}
+    distinct: list[Any] = []
+    codes = np.full(len(values), -1, np.int64)
+    for row, given in enumerate(values):
+        value = cells.plain(given)
+        if cells.is_null(value):
+            continue
+        key = (type(value), value if isinstance(value, _HASHED) else id(value))
+        codes[row] = places.setdefault(key, len(distinct))
+        distinct += [value] if codes[row] == len(distinct) else []
+    return codes, distinct
+
+
+def _as_python(value: pa.Scalar[Any]) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):  # a day that Python does not know: no column takes the scalar itself
+        return value
 
 
 # ------------------------------------------------------------------------------------------------ problems
@@ -215,12 +251,15 @@ def _nulls(array: pa.Array) -> np.ndarray:
 
 def _problems_of_header(sheet: Sheet, table: Table) -> Iterator[Problem]:
     n = len(sheet.rows)
+    known = ", ".join(name for name in table.names if name not in ("recorded_at", "is_withdrawn"))
+    if not set(sheet.names) & set(table.names):  # what stands there may be a company's data: it is not repeated
+        yield Problem("", f"no name of a column in row 1; {table.name} has {known}; such as {_EXAMPLES[table.name]}", n)
+        return
     for name in dict.fromkeys(sheet.names):
         places = [i for i, other in enumerate(sheet.names, 1) if other == name]
         if len(places) > 1:
             yield Problem(name, f"the header names it {len(places)} times, in columns {', '.join(map(str, places))}", n)
     unknown = [name for name in dict.fromkeys(sheet.names) if name not in table.names]
-    known = ", ".join(name for name in table.names if name not in ("recorded_at", "is_withdrawn"))
     for name in unknown:
         remedy = f"; {table.name} has {known}; such as {_EXAMPLES[table.name]}" if name == unknown[-1] else ""
         yield Problem(name, f"unknown column{remedy}", n)
@@ -260,8 +299,9 @@ def _opened(path: Path, table: Table) -> Sheet:
         raise InputError(f"{path}: expected a .csv, .xlsx or .parquet file")
     try:
         return readers[path.suffix.lower()](path)
-    except (OSError, ValueError, KeyError, csv.Error, zipfile.BadZipFile, pa.ArrowException) as error:
-        why = getattr(error, "strerror", None) or error  # all that Arrow, openpyxl and csv raise on bad files
+    except Exception as error:  # whatever the libraries make of a damaged file
+        is_plain = isinstance(error, Wrong | pa.ArrowException | zipfile.BadZipFile)  # others may repeat a cell
+        why = getattr(error, "strerror", None) or (error if is_plain else "it is damaged, or not what its name says")
         raise InputError(f"{path} cannot be read as {table.name}: {why}") from None
 
 
@@ -285,13 +325,20 @@ def _of_frame(frame: Any) -> Sheet:
 def _of_series(values: pd.Series[Any]) -> pa.ChunkedArray | list[Any]:
     if values.dtype == object:
         return list(values)
-    array = pa.array(values, from_pandas=True)
+    try:
+        array = pa.array(values, from_pandas=True)
+    except pa.ArrowException:  # a type that only pandas has: value by value
+        return list(values)
     return _plain(array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
 
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Without a dictionary: that of a category of Polars has texts that Arrow takes from no dictionary."""
     kind = values.type
-    return values.cast(kind.value_type) if pa.types.is_dictionary(kind) else values
+    if not pa.types.is_dictionary(kind):
+        return values
+    wide = pa.large_string() if pa.types.is_string_view(kind.value_type) else kind.value_type
+    return pa.chunked_array([chunk.dictionary.cast(wide).take(chunk.indices) for chunk in values.chunks], wide)
 
 
 def _of_workbook(path: Path) -> Sheet:
@@ -299,20 +346,23 @@ def _of_workbook(path: Path) -> Sheet:
     import openpyxl  # type: ignore[import-untyped]  # noqa: PLC0415 - only workbooks need it
 
     with path.open("rb") as file:
-        values = list(
-            openpyxl.load_workbook(file, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True)
-        )
-        formulas = openpyxl.load_workbook(file, read_only=True).worksheets[0].iter_rows(values_only=True)
-        read_rows = [list(map(_stored, row, shown)) for row, shown in zip(values, formulas, strict=True)]
+        values, formulas = (openpyxl.load_workbook(file, read_only=True, data_only=only) for only in (True, False))
+        pages = [book.worksheets[0] for book in (values, formulas)]
+        for page in pages:
+            page.reset_dimensions()  # what the file says of its size is wrong where other programs wrote it
+        read_rows = [list(map(_stored, *rows)) for rows in zip(*pages, strict=True)]
     if not read_rows:
-        raise ValueError("its first sheet is empty")
+        raise Wrong("its first sheet is empty")
     header, *body = read_rows
     return _sheet([str(name or "") for name in header], [(i, row) for i, row in enumerate(body, 2)])
 
 
-def _stored(value: Any, shown: Any) -> Any:
-    is_formula = value is None and isinstance(shown, str) and shown.startswith("=")
-    return cells.Formula() if is_formula else value
+def _stored(cell: Any, formula: Any) -> Any:
+    """What a cell holds: the value of a formula, also of one whose text is empty, or the mark that it has none."""
+    if isinstance(cell.value, str):
+        return _CONTROL.sub(lambda found: chr(int(found[1], 16)), cell.value)
+    has_none = cell.value is None and formula.data_type == "f" and cell.data_type != "str"
+    return cells.Formula() if has_none else cell.value
 
 
 def _sheet(names: list[str], body: list[tuple[int, list[Any]]]) -> Sheet:
@@ -333,7 +383,7 @@ def _of_csv(path: Path) -> Sheet:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header = [name.strip() for name in next(reader, [])]
     if not any(header):
-        raise ValueError("the file is empty")
+        raise Wrong("the file is empty")
     sheet = Sheet(header, [], np.empty(0, np.int64), True, {";": ",", ",": "."}.get(delimiter))
     chunks: list[list[pa.Array]] = [[] for _ in header]
     numbers: list[np.ndarray] = []
@@ -354,7 +404,7 @@ def _blocks(
     reader: Iterator[list[str]], width: int, ragged: dict[int, list[int]]
 ) -> Iterator[list[tuple[int, list[str]]]]:
     """The rows that have as many cells as the header, numbered, some at a time; empty rows are none."""
-    numbered = enumerate(reader, 2)
+    numbered = _numbered(reader)
     while part := list(islice(numbered, _CHUNK)):
         block = []
         for number, row in part:
@@ -366,15 +416,25 @@ def _blocks(
             yield block
 
 
+def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    number = 1
+    try:
+        for number, row in enumerate(reader, 2):
+            yield number, row
+    except csv.Error as error:
+        raise Wrong(f"after row {number}: {error}; check the quotation marks there") from None
+
+
 def _decoded(data: bytes) -> tuple[str, bool]:
     """The text of a file, and whether it was Unicode; else what cannot be read stands as U+FFFD."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16"), True
-    if b"\0" in data[:200]:
-        raise ValueError("it is not UTF-8; save it as CSV UTF-8")
+    wide = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+    if wide is None and b"\0" in data[:200]:
+        raise Wrong("it is not UTF-8; save it as CSV UTF-8")
     try:
-        return data.decode("utf-8-sig"), True
+        return data.decode(wide or "utf-8-sig"), True
     except UnicodeDecodeError:
+        if wide is not None:
+            raise Wrong(f"it is {wide.upper()} and cut off or damaged; save it as CSV UTF-8") from None
         return data.decode("utf-8-sig", errors="replace"), False
 
 

@@ -14,17 +14,17 @@ import pandas as pd
 
 from ...errors import InputError
 from ...schema import Column, Table
-from ...tables import COMPANY_KEY, REPORT_ID, SEVERITIES
+from ...tables import COMPANY_KEY, REPORT_ID, RISK_CLASSES, SEVERITIES
 from .. import frames
 from ..cashflow.incidents import INCIDENTS
 from ..cashflow.metrics import counted_months, operating_or_all
 from ..cashflow.recurring import STREAMS
 from ..frames import AsOf, Frame
-from ..guards import is_number
+from ..guards import is_number, on_scale
 
 Rule: TypeAlias = Mapping[str, Any]
 
-_WORST_CLASS = 5
+_WORST_CLASS = RISK_CLASSES[-1]
 WATCH = Table(
     "watch",
     "One row per company and rule that it meets, the result of watch_list.",
@@ -95,6 +95,7 @@ def _incidents(incidents: Frame, history: pd.DataFrame) -> pd.DataFrame:
 
 def _with_history(reports: pd.DataFrame) -> pd.DataFrame:
     """Each report with the class and day of the one before, of the last rated one before, and of its own run."""
+    on_scale(reports["bank_risk_class"], RISK_CLASSES)
     table = reports.rename(columns={"bank_risk_class": "risk_class"}).assign(day=reports["created_at"].dt.normalize())
     company = table["company_id"]
     table["previous_class"] = table.groupby(company)["risk_class"].shift()
