@@ -21,8 +21,8 @@ class Door:
 
     def __init__(self, store: Store) -> None:
         self._store, self._tombstones = store, store.tombstones()
-        self._seen: set[str] = set()  # spellings of ids of this run that belong to them
-        self._requests: set[str] = set()
+        self._seen: set[str] = set()  # ids of this run that belong to them, as tombstones remember them
+        self._requests: set[str] = set()  # of those, the requests
         self._others: set[str] = set()  # requests of this run that are of other companies
 
     @property
@@ -59,18 +59,19 @@ class Door:
 
     def late(self) -> set[str]:
         """Requests of somebody forgotten that the store did not know, and on which something in it hangs."""
-        new = {request_id for request_id in self._requests if request_id not in self._tombstones}
+        new = {text for one in self._requests if one not in self._tombstones for text in tombstones.remembered(one)}
         if not new:
             return set()
         tables = ("requests", "reports", "media")
         hanging = {i for name in tables for i in self._store.stored(name, ["request_id"])[0].to_pylist()}
-        return new & {spelling for one in hanging if one is not None for spelling in tombstones.spellings(one)}
+        return {one for one in hanging if one is not None and not tombstones.spellings(one).isdisjoint(new)}
 
     def remembered(self, cursor: Mapping[str, Any]) -> Mapping[str, Any]:
         """The cursor of a commit, with the requests of this run that belong to somebody forgotten among the marks."""
         if not self._requests:
             return cursor
-        marks = sorted(self._tombstones.with_ids(self._requests).marks)
+        texts = {text for one in self._requests for text in tombstones.remembered(one)}
+        marks = sorted(self._tombstones.with_texts(texts).marks)
         return {**cursor, tombstones.CURSOR_NAME: marks}
 
     def _is_theirs(self, named: Named, *, is_known: bool) -> bool:
@@ -83,8 +84,11 @@ class Door:
         return not is_anothers and any(map(self.is_forgotten, named.texts))
 
     def _remember(self, named: Named, *, is_theirs: bool) -> None:
-        found = tombstones.spellings(named.object_id) if named.object_id is not None else set()
+        if named.object_id is None:
+            return
         if is_theirs:
-            self._seen |= found
-        if named.kind == "request":
-            (self._requests if is_theirs else self._others).update(found)
+            self._seen |= tombstones.remembered(named.object_id)
+        if named.kind == "request" and is_theirs:
+            self._requests.add(named.object_id)
+        elif named.kind == "request":
+            self._others |= tombstones.spellings(named.object_id)

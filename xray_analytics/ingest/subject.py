@@ -15,14 +15,16 @@ import pyarrow as pa
 
 from .. import tables
 from ..store import RawBody, Store, tombstones
-from ..store.tombstones import spellings
+from ..store.tombstones import plain, remembered, siren_in, spellings
 from ..tidy.batch import Received
 from ..tidy.ids import named_in, tokens
+
+_FRENCH = frozenset((None, "siren", "siret", "vat"))  # kinds of numbers, *documented* only the first
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The company's code with the ids of all that belongs to it, in every spelling, and its payloads."""
+    """The company's code with the ids of all that belongs to it (`texts` as tombstones remember them)."""
 
     ids: frozenset[str]
     texts: frozenset[str]
@@ -32,16 +34,27 @@ class Subject:
     n_mentions: int
 
     @classmethod
-    def of(cls, store: Store, codes: Iterable[str], known: tombstones.Tombstones) -> Subject:
-        """What belongs to these codes or ids, and what of those in the tombstones is there again."""
-        owned = _Owned(set(codes), known)
+    def of_company(cls, store: Store, code: str, known: tombstones.Tombstones) -> Subject:
+        """What belongs to a company, and what of those in the tombstones is there again."""
+        return cls._of(store, {code}, remembered(code, is_siren=_is_siren(store, code)), known)
+
+    @classmethod
+    def of_requests(cls, store: Store, request_ids: Iterable[str], known: tombstones.Tombstones) -> Subject:
+        """What belongs to these requests, and what of those in the tombstones is there again."""
+        ids = set(request_ids)
+        return cls._of(store, ids, {text for one in ids for text in remembered(one)}, known)
+
+    @classmethod
+    def _of(cls, store: Store, ids: set[str], texts: set[str], known: tombstones.Tombstones) -> Subject:
+        mention = _naming(ids | plain(texts))
+        owned = _Owned(ids, texts, known)
         given = owned.size
         owned.add_rows(store)
         published = {i for kind in ("request", "report") for i in _column(store, f"{kind}s", f"{kind}_id")}
         for row in store.bodies():  # twice, as what belongs to a request may come before it
             owned.add_payload(row, published)
         owned.add_rows(store)
-        payloads, n_mentions, mention = [], 0, _naming(spelled(codes))
+        payloads, n_mentions = [], 0
         for row in store.bodies():
             if owned.add_payload(row, published):
                 payloads.append(Received(row.body, row.fetched_at, row.object_id, None, row.api_version))
@@ -74,10 +87,10 @@ class Subject:
 
 
 class _Owned:
-    """What belongs to a company, found step by step: `ids` as they were met, `texts` all spellings of them."""
+    """What belongs to a company, found step by step: `ids` as they were met, `texts` as tombstones remember them."""
 
-    def __init__(self, codes: set[str], known: tombstones.Tombstones) -> None:
-        self.ids, self.texts, self._known = codes, spelled(codes), known
+    def __init__(self, ids: set[str], texts: set[str], known: tombstones.Tombstones) -> None:
+        self.ids, self.texts, self._known = ids, texts, known
 
     @property
     def size(self) -> int:
@@ -115,16 +128,24 @@ class _Owned:
 
     def _add(self, object_id: str) -> None:
         self.ids.add(object_id)
-        self.texts |= spellings(object_id)
+        self.texts |= remembered(object_id)
 
 
 def _column(store: Store, table: str, name: str) -> list[Any]:
     return list(store.stored(table, [name])[0].to_pylist())
 
 
-def spelled(texts: Iterable[str]) -> set[str]:
-    """Every spelling of several texts."""
-    return {spelling for text in texts for spelling in spellings(text)}
+def _is_siren(store: Store, code: str) -> bool:
+    """Whether a company's number is one that a SIRET or VAT number may hold.
+
+    That is, if its requests say nothing else; where it has none, if those of the store do not all say something else.
+    """
+    rows = store.stored("requests", ["company_id", "company_code_type"])
+    kinds = list(zip(rows[0].to_pylist(), rows[1].to_pylist(), strict=True))
+    exact = remembered(code)
+    said = {kind for of, kind in kinds if of is not None and not exact.isdisjoint(remembered(of))}
+    said = said or {kind for _, kind in kinds}
+    return siren_in(code) is not None and (not said or not said.isdisjoint(_FRENCH))
 
 
 def _naming(ids: Iterable[str]) -> re.Pattern[bytes]:
