@@ -151,3 +151,30 @@ def test_others__in_quarantine_stay(tmp_path):
     assert import_files([put(tmp_path / "in", sent)], store).n_quarantined == 1
     assert "quarantine" not in forget(store, "20240000100001").rows
     assert len(store.stored("quarantine", ["body"])[0]) == 1
+
+
+def mentioning(text, **wrong):
+    """A report of another company with a fault in it, one of whose entries goes to the forgotten one."""
+    report = of_report("c" * 24, "a" * 24)["report"] | wrong
+    report["raw"]["allTransactions"][0]["label"] = f"VIR {text}"
+    return {"report": report}
+
+
+@pytest.mark.parametrize("request_comes", ["before", "with it", "not, but its code"])
+def test_refused__of_another_that_only_mentions_it_is_quarantined_and_not_dropped(tmp_path, request_comes):
+    other, store = of_request("a" * 24, code=code("552100554")), Store(tmp_path / "store")
+    refused = mentioning(VALID, source=1, **({} if "code" not in request_comes else {"code": code("552100554")}))
+    first = payloads(VALID, "siren", "d" * 24, "e" * 24) + ([other] if request_comes == "before" else [])
+    import_files([put(tmp_path / "in", [*first, refused, json.dumps(mentioning(VALID))[:-1]])], store)
+    if request_comes == "before":
+        assert forget(store, VALID).rows["quarantine"] == 1
+        assert store.stored("quarantine", ["stage"]).to_pylist() == [{"stage": "tidy"}]
+    else:
+        forget(store, VALID)
+        assert len(store.stored("quarantine", ["body"])[0]) == (request_comes == "not, but its code")
+    again = [
+        *([other] if request_comes == "with it" else []),
+        mentioning("514 673 987", **refused["report"], creation=1),
+    ]
+    result = import_files([put(tmp_path / "again", again)], store)
+    assert (result.n_quarantined, result.n_forgotten) == (1, 0)

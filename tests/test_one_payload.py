@@ -1,6 +1,7 @@
 """One payload never stops the rest: whatever it holds, it alone is quarantined, with a code and its place."""
 
 import json
+import os
 import random
 import zipfile
 from collections import Counter
@@ -293,3 +294,21 @@ def test_archive__two_members_of_one_name_are_both_taken(tmp_path):
     store = Store(tmp_path / "store")
     assert import_files([tmp_path / "a.zip"], store).n_published == 2
     assert sorted(store.snapshot().read("reports")["report_id"]) == ["good", "other"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("somebody_is_forgotten", [False, True])
+def test_file_name__that_is_no_text_stops_nothing(tmp_path, xray, processes, somebody_is_forgotten):
+    code = {"type": "siren", "id": "514673987"}
+    first = json.dumps({"request": {"id": "q", "code": code}}).encode()
+    store, _ = bring(tmp_path / "first", [first])
+    if somebody_is_forgotten:
+        forget(store, "514673987")
+    folder = put(tmp_path / "in", [GOOD.replace(b'"q"', b'"r"')])
+    for body in (b"{", bank(pageCount=2**63).replace(b'"q"', b'"r"')):
+        (folder / os.fsdecode(b"\xff%d.json" % len(body))).write_bytes(body)
+    (folder / os.fsdecode(b"\xfe.zip")).write_bytes(b"no archive")
+    said, out, err = xray("import", folder, "--store", store.path, "--processes", processes)
+    assert (said, "1 published" in out + err, "2 quarantined" in out + err) == (3, True, True), out + err
+    origins = store.stored("quarantine", ["origin"])[0].to_pylist()
+    assert sorted(origins) == ["?1.json", f"?{len(bank(pageCount=2**63))}.json"]

@@ -46,16 +46,21 @@ class Door:
         named = named_in(received.body)
         if named is None:
             return asked
-        of = named.request_id if named.kind == "report" else None
-        is_known = of is not None and (of in self._others or versions.has("request", of))
-        is_theirs = asked or self._is_theirs(named, is_known=is_known)
+        is_theirs = asked or self._is_theirs(named, is_known=self._is_known(named, versions))
         self._remember(named, is_theirs=is_theirs)
         return is_theirs
 
-    def refuses_bytes(self, received: Received) -> bool:
-        """Whether bytes that could not be understood, or the file that they came in, name somebody forgotten."""
-        said = (received.body, received.origin.encode())
-        return self.is_watched and any(self.is_forgotten(token) for text in said for token in tokens(text))
+    def refuses_bytes(self, received: Received, versions: Versions, *, is_decoded: bool) -> bool:
+        """Whether bytes that could not be understood, or the file that they came in, name somebody forgotten.
+
+        Of bytes that were decoded and tell whose they are, which `refuses` has looked at, only the file.
+        """
+        if not self.is_watched:
+            return False
+        named = named_in(received.body) if is_decoded else None
+        is_anothers = named is not None and named.says_whose(is_known=self._is_known(named, versions))
+        said = [received.origin.encode("utf-8", "replace"), *([] if is_anothers else [received.body])]
+        return any(self.is_forgotten(token) for text in said for token in tokens(text))
 
     def late(self) -> set[str]:
         """Requests of somebody forgotten that the store did not know, and on which something in it hangs."""
@@ -73,6 +78,10 @@ class Door:
         texts = {text for one in self._requests for text in tombstones.remembered(one)}
         marks = sorted(self._tombstones.with_texts(texts).marks)
         return {**cursor, tombstones.CURSOR_NAME: marks}
+
+    def _is_known(self, named: Named, versions: Versions) -> bool:
+        of = named.request_id if named.kind == "report" else None
+        return of is not None and (of in self._others or versions.has("request", of))
 
     def _is_theirs(self, named: Named, *, is_known: bool) -> bool:
         ids = [i for i in (named.object_id, named.request_id) if i is not None]

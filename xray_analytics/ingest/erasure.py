@@ -24,7 +24,7 @@ from ..store import Manifest, Store, Writer, erasure, tombstones
 from ..tidy.batch import Received, Tidied, tidy
 from ..tidy.transactions import with_shipped
 from .rebuild import run_row
-from .subject import Subject
+from .subject import REFUSED, Subject
 
 Tidy = Callable[[list[Received]], Tidied]
 
@@ -120,7 +120,7 @@ def _removed(writer: Writer, subject: Subject) -> dict[str, int]:
     for name in writer.head.parts if writer.head else ():
         table = tables.table(name)
         deciding = tombstones.OWNERS | {tombstones.GROUP}
-        deciding |= {"origin", "stage", "body"} if table is tables.QUARANTINE else set()
+        deciding |= {*REFUSED} if table is tables.QUARANTINE else set()
         columns = [column for column in table.names if column in deciding]
         if columns:
             counts[name] = writer.alter(name, subject.without, columns)

@@ -154,7 +154,8 @@ def payloads(
     ``origin`` is the file's relative path, with the member of an archive, the line, or the JSON path in a list after a
     colon: ``march.zip:reports.ndjson:12``, ``export.json:$.reports[3]``.
     """
-    for path, name in files.items():
+    for path, found in files.items():
+        name = found.encode("utf-8", "replace").decode()  # a name of a file need be no text
         try:
             for origin, body in _bodies_in(path, name, max_bytes):
                 if isinstance(body, bytes):

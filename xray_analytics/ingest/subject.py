@@ -19,6 +19,7 @@ from ..store.tombstones import plain, remembered, siren_in, spellings
 from ..tidy.batch import Received
 from ..tidy.ids import named_in, tokens
 
+REFUSED = ["origin", "stage", "object_id", "body"]  # what tells whose something in quarantine is
 _FRENCH = frozenset((None, "siren", "siret", "vat"))  # kinds of numbers, *documented* only the first
 
 
@@ -32,6 +33,7 @@ class Subject:
     is_stored: bool
     payloads: list[Received]
     n_mentions: int
+    requests: frozenset[str]  # all that are published
 
     @classmethod
     def of_company(cls, store: Store, code: str, known: tombstones.Tombstones) -> Subject:
@@ -54,17 +56,18 @@ class Subject:
         for row in store.bodies():  # twice, as what belongs to a request may come before it
             owned.add_payload(row, published)
         owned.add_rows(store)
+        requests = frozenset(_column(store, "requests", "request_id"))
         payloads, n_mentions = [], 0
         for row in store.bodies():
             if owned.add_payload(row, published):
                 payloads.append(Received(row.body, row.fetched_at, row.object_id, None, row.api_version))
             else:
                 n_mentions += mention.search(row.body) is not None
-        subject = cls(frozenset(owned.ids), frozenset(owned.texts), known, True, payloads, n_mentions)
+        subject = cls(frozenset(owned.ids), frozenset(owned.texts), known, True, payloads, n_mentions, requests)
         is_stored = owned.size > given or any(
             subject.has(i) for t in tables.LENDER_TABLES for i in _column(store, t.name, "company_id")
         )
-        refused = store.stored("quarantine", ["origin", "object_id", "body"]).to_pylist()
+        refused = store.stored("quarantine", REFUSED).to_pylist()
         return replace(subject, is_stored=is_stored or any(map(subject.has_refused, refused)))
 
     def has(self, text: str) -> bool:
@@ -72,16 +75,23 @@ class Subject:
         return not spellings(text).isdisjoint(self.texts) or text in self.known
 
     def has_refused(self, row: Mapping[str, Any]) -> bool:
-        """Whether something in quarantine, or the file that it came in, names any of them."""
-        said = [row["body"] or b"", (row["origin"] or "").encode()]
-        return (row["object_id"] is not None and self.has(row["object_id"])) or any(
-            self.has(token) for text in said for token in tokens(text)
-        )
+        """Whether something in quarantine, or the file that it came in, names any of them.
+
+        What was decoded and tells whose it is, is another's though it mentions them.
+        """
+        body = row["body"] or b""
+        named = named_in(body) if row["stage"] == "tidy" else None
+        known = row["object_id"], *(() if named is None else (named.object_id, named.request_id, *named.codes))
+        if any(one is not None and self.has(one) for one in known):
+            return True
+        is_anothers = named is not None and named.says_whose(is_known=named.request_id in self.requests)
+        said = [(row["origin"] or "").encode(), *([] if is_anothers else [body])]
+        return any(self.has(token) for text in said for token in tokens(text))
 
     def without(self, rows: pa.Table) -> pa.Table:
         """The rows that are not the company's; that another company is in its group is not said any more."""
         if "stage" in rows.column_names and "body" in rows.column_names:
-            refused = [self.has_refused(row) for row in rows.select(["origin", "object_id", "body"]).to_pylist()]
+            refused = [self.has_refused(row) for row in rows.select(REFUSED).to_pylist()]
             rows = rows.filter(pa.array([not one for one in refused], pa.bool_()))
         return tombstones.without(rows, self.has)
 
