@@ -54,15 +54,14 @@ RUNS = {
     ],
     "watch": [(f"watch {STORE}", ()), (f"watch --json --show-persons {STORE}", {"person"})],
     "report portfolio": [
-        (f"report portfolio {STORE} --out {{out}}/p.html --out {{out}}/p.xlsx --out {{out}}/p.pdf", ()),
+        (f"report portfolio {STORE} --out {{out}}/p.html --out {{out}}/p.xlsx", ()),
     ],
     "report company": [
-        (f"report company {{company}} {STORE} --shareable --out {{out}}/s.pdf", ()),
         (f"report company {{company}} {STORE} --show-persons --out {{out}}/c.html", {"person"}),
         (f"report company 000000000 {STORE} --out {{out}}/n.html", ()),
     ],
     "validate": [
-        (f"validate {STORE} --product financial --out {{out}}/v.html --xlsx {{out}}/v.xlsx", ()),
+        (f"validate {STORE} --product financial --xlsx {{out}}/v.xlsx", ()),
         (f"validate {STORE} --outcomes {{files}}/outcomes.csv", ()),
     ],
     "backtest": [
@@ -101,10 +100,16 @@ RUNS = {
     "webhook add": [("webhook add http://127.0.0.1:9/hook", ()), ("webhook add http://evil\\x", ())],
     "webhook list": [("webhook list", ()), ("webhook list --json", ())],
     "webhook remove": [("webhook remove http://127.0.0.1:9/hook", ())],
-    "demo": [("demo --out {out}/demo --companies 3", ())],
     "sandbox": [("sandbox --companies 3 --port 0", ())],
     "webhook serve": [("webhook serve --port 0 --no-sync --store {out}/s", ())],
 }  # fmt: skip
+# Those that take seconds, most of them drawing: only in the long form.
+LONG_RUNS = {
+    "demo": [("demo --out {out}/demo --companies 3", ())],
+    "report portfolio": [(f"report portfolio {STORE} --out {{out}}/p.pdf --out {{out}}/p.xlsx", ())],
+    "report company": [(f"report company {{company}} {STORE} --shareable --out {{out}}/s.pdf", ())],
+    "validate": [(f"validate {STORE} --product financial --out {{out}}/v.html --xlsx {{out}}/v.xlsx", ())],
+}
 SERVING = {"sandbox": "BUSINESS_ID", "webhook serve": "Listening"}  # until they are interrupted; what they say first
 
 
@@ -116,7 +121,7 @@ def commands(command=None, words=()):
 
 
 def test_every_command__is_searched():
-    assert sorted(RUNS) == sorted(commands())
+    assert sorted({*RUNS, *LONG_RUNS}) == sorted(commands())
 
 
 @pytest.fixture(scope="module")
@@ -276,8 +281,18 @@ COUNTED = {"runs": 0, "channels": 0}
 
 @pytest.mark.parametrize("command", RUNS)
 def test_command__shows_only_what_it_is_for(run, command, figure):
+    check(run, command, RUNS[command], figure)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", LONG_RUNS)
+def test_command__shows_only_what_it_is_for_where_it_takes_seconds(run, command, figure):
+    check(run, command, LONG_RUNS[command], figure)
+
+
+def check(run, command, runs, figure):
     line, out = run
-    for text, shows in RUNS[command]:
+    for text, shows in runs:
         said = line(command, text)
         assert len(said) > 4 or len(said["stdout"]) + len(said.get("stderr", "")) > 3, text
         found = {where: {n for n, c in CANARIES.items() if leaks(what, c)} for where, what in said.items()}

@@ -1,6 +1,7 @@
 """One payload never stops the rest: whatever it holds, it alone is quarantined, with a code and its place."""
 
 import json
+import os
 import random
 import zipfile
 from collections import Counter
@@ -184,7 +185,7 @@ def test_import__one_bad_member_or_line_is_named_and_the_rest_goes_on(tmp_path):
     lines = [GOOD.replace(b"good", b"first"), b'"' + b"x" * 3000 + b'"', GOOD.replace(b"good", b"last")]
     (tmp_path / "b.ndjson").write_bytes(b"\n".join(lines))
     files = [tmp_path / "a.zip", tmp_path / "b.ndjson"]
-    found = list(payloads(files, fetched_at=AT, max_bytes=1000))
+    found = list(payloads({path: path.name for path in files}, fetched_at=AT, max_bytes=1000))
     assert [(type(one).__name__, one.origin.partition(":")[2]) for one in found] == [
         ("Received", "1.json"), ("Failed", "2.json"), ("Failed", "3.json.gz"), ("Received", "4.json"),
         ("Received", "1"), ("Failed", "2"), ("Received", "3"),
@@ -283,3 +284,31 @@ def test_cluster__one_bad_payload_of_a_task_does_not_stop_it(tmp_path, monkeypat
     task.take([known | {"body": body} for body in bodies])
     (totals,) = (json.loads(row.data) for row in task.finish() if row.what == "totals")
     assert totals == {"published": 3, "quarantined": 2}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_archive__two_members_of_one_name_are_both_taken(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("same.json", GOOD)
+        archive.writestr("same.json", GOOD.replace(b"good", b"other"))
+    store = Store(tmp_path / "store")
+    assert import_files([tmp_path / "a.zip"], store).n_published == 2
+    assert sorted(store.snapshot().read("reports")["report_id"]) == ["good", "other"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("somebody_is_forgotten", [False, True])
+def test_file_name__that_is_no_text_stops_nothing(tmp_path, xray, processes, somebody_is_forgotten):
+    code = {"type": "siren", "id": "514673987"}
+    first = json.dumps({"request": {"id": "q", "code": code}}).encode()
+    store, _ = bring(tmp_path / "first", [first])
+    if somebody_is_forgotten:
+        forget(store, "514673987")
+    folder = put(tmp_path / "in", [GOOD.replace(b'"q"', b'"r"')])
+    for body in (b"{", bank(pageCount=2**63).replace(b'"q"', b'"r"')):
+        (folder / os.fsdecode(b"\xff%d.json" % len(body))).write_bytes(body)
+    (folder / os.fsdecode(b"\xfe.zip")).write_bytes(b"no archive")
+    said, out, err = xray("import", folder, "--store", store.path, "--processes", processes)
+    assert (said, "1 published" in out + err, "2 quarantined" in out + err) == (3, True, True), out + err
+    origins = store.stored("quarantine", ["origin"])[0].to_pylist()
+    assert sorted(origins) == ["?1.json", f"?{len(bank(pageCount=2**63))}.json"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import Any, Self
 
 from .. import files
 from ..errors import StoreError, WebhookError
+from ..grammar.identity import without_blanks
 
 FORMAT = 1
 BUSY_SECONDS = 30.0
@@ -47,8 +49,6 @@ CREATE TABLE IF NOT EXISTS waits (
 _ERASING = (
     "DELETE FROM deliveries WHERE ? IN (request_id, report_id, lower(request_id), lower(report_id))",
     "DELETE FROM waits WHERE ?1 IN (request_id, lower(request_id)) OR instr(lower(known), '\"' || lower(?1) || '\"')",
-    "DELETE FROM intents WHERE ?1 IN (key, substr(key, instr(key, ':') + 1)) OR instr(lower(payload), lower(?1)) "
-    "OR instr(lower(coalesce(outcome, '')), lower(?1))",
 )
 
 
@@ -284,18 +284,20 @@ class Journal:
     def forget(self, ids: Iterable[str]) -> int:
         """Erase every line about these requests and reports, so that no byte of them stays; how many lines that were.
 
-        Lines about the POSTs of a company go by their key, such as ``siren:732829320``; ids in upper case go with
-        those in lower case.
+        Lines about POSTs go where one of the ids is a word of them, as in the key ``siren:732829320``, with or without
+        blanks in it; ids in upper case go with those in lower case.
 
         Raises
         ------
         StoreError
             Another process reads the journal for so long that old bytes cannot leave its files.
         """
-        n_rows = 0
+        gone, n_rows = set(ids), 0
         with self._transaction() as run:
-            for one in set(ids):
+            for one in gone:
                 n_rows += sum(run(query, (one,)).rowcount for query in _ERASING)
+            for intent_id in _intents_about(gone, run("SELECT id, key, payload, outcome FROM intents").fetchall()):
+                n_rows += run("DELETE FROM intents WHERE id = ?", (intent_id,)).rowcount
         self._shred()
         return n_rows
 
@@ -344,6 +346,18 @@ class Journal:
             problem = getattr(error, "strerror", None) or error
             advice = "check its disk, owner and mode, or move the file away: `xray sync --full` finds every report"
             raise StoreError(f"journal {self.path} cannot be used ({problem}); {advice}") from error
+
+
+def _intents_about(ids: set[str], rows: list[tuple[int, str, str, str | None]]) -> list[int]:
+    """The numbers of the lines in which one of the ids is a word, and not only a part of one."""
+    words = "|".join(sorted(map(re.escape, ids)))
+    naming = re.compile(f"(?<![0-9a-z])(?:{words})(?![0-9a-z])", re.IGNORECASE)
+    found = []
+    for intent_id, key, *said in rows:
+        plain = [json.dumps(json.loads(text), ensure_ascii=False) for text in said if text is not None]
+        if any(naming.search(text) or naming.search(without_blanks(text)) for text in (key, *plain)):
+            found.append(intent_id)
+    return found
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -21,8 +21,8 @@ class Door:
 
     def __init__(self, store: Store) -> None:
         self._store, self._tombstones = store, store.tombstones()
-        self._seen: set[str] = set()  # spellings of ids of this run that belong to them
-        self._requests: set[str] = set()
+        self._seen: set[str] = set()  # ids of this run that belong to them, as tombstones remember them
+        self._requests: set[str] = set()  # of those, the requests
         self._others: set[str] = set()  # requests of this run that are of other companies
 
     @property
@@ -46,32 +46,42 @@ class Door:
         named = named_in(received.body)
         if named is None:
             return asked
-        of = named.request_id if named.kind == "report" else None
-        is_known = of is not None and (of in self._others or versions.has("request", of))
-        is_theirs = asked or self._is_theirs(named, is_known=is_known)
+        is_theirs = asked or self._is_theirs(named, is_known=self._is_known(named, versions))
         self._remember(named, is_theirs=is_theirs)
         return is_theirs
 
-    def refuses_bytes(self, received: Received) -> bool:
-        """Whether bytes that could not be understood, or the file that they came in, name somebody forgotten."""
-        said = (received.body, received.origin.encode())
-        return self.is_watched and any(self.is_forgotten(token) for text in said for token in tokens(text))
+    def refuses_bytes(self, received: Received, versions: Versions, *, is_decoded: bool) -> bool:
+        """Whether bytes that could not be understood, or the file that they came in, name somebody forgotten.
+
+        Of bytes that were decoded and tell whose they are, which `refuses` has looked at, only the file.
+        """
+        if not self.is_watched:
+            return False
+        named = named_in(received.body) if is_decoded else None
+        is_anothers = named is not None and named.says_whose(is_known=self._is_known(named, versions))
+        said = [received.origin.encode("utf-8", "replace"), *([] if is_anothers else [received.body])]
+        return any(self.is_forgotten(token) for text in said for token in tokens(text))
 
     def late(self) -> set[str]:
         """Requests of somebody forgotten that the store did not know, and on which something in it hangs."""
-        new = {request_id for request_id in self._requests if request_id not in self._tombstones}
+        new = {text for one in self._requests if one not in self._tombstones for text in tombstones.remembered(one)}
         if not new:
             return set()
         tables = ("requests", "reports", "media")
         hanging = {i for name in tables for i in self._store.stored(name, ["request_id"])[0].to_pylist()}
-        return new & {spelling for one in hanging if one is not None for spelling in tombstones.spellings(one)}
+        return {one for one in hanging if one is not None and not tombstones.spellings(one).isdisjoint(new)}
 
     def remembered(self, cursor: Mapping[str, Any]) -> Mapping[str, Any]:
         """The cursor of a commit, with the requests of this run that belong to somebody forgotten among the marks."""
         if not self._requests:
             return cursor
-        marks = sorted(self._tombstones.with_ids(self._requests).marks)
+        texts = {text for one in self._requests for text in tombstones.remembered(one)}
+        marks = sorted(self._tombstones.with_texts(texts).marks)
         return {**cursor, tombstones.CURSOR_NAME: marks}
+
+    def _is_known(self, named: Named, versions: Versions) -> bool:
+        of = named.request_id if named.kind == "report" else None
+        return of is not None and (of in self._others or versions.has("request", of))
 
     def _is_theirs(self, named: Named, *, is_known: bool) -> bool:
         ids = [i for i in (named.object_id, named.request_id) if i is not None]
@@ -83,8 +93,11 @@ class Door:
         return not is_anothers and any(map(self.is_forgotten, named.texts))
 
     def _remember(self, named: Named, *, is_theirs: bool) -> None:
-        found = tombstones.spellings(named.object_id) if named.object_id is not None else set()
+        if named.object_id is None:
+            return
         if is_theirs:
-            self._seen |= found
-        if named.kind == "request":
-            (self._requests if is_theirs else self._others).update(found)
+            self._seen |= tombstones.remembered(named.object_id)
+        if named.kind == "request" and is_theirs:
+            self._requests.add(named.object_id)
+        elif named.kind == "request":
+            self._others |= tombstones.spellings(named.object_id)

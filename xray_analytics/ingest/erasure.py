@@ -21,11 +21,10 @@ from ..api.journal import Journal
 from ..errors import InputError, StoreError
 from ..settings import DEFAULT_SOURCES
 from ..store import Manifest, Store, Writer, erasure, tombstones
-from ..store.tombstones import spellings
 from ..tidy.batch import Received, Tidied, tidy
 from ..tidy.transactions import with_shipped
 from .rebuild import run_row
-from .subject import Subject
+from .subject import REFUSED, Subject
 
 Tidy = Callable[[list[Received]], Tidied]
 
@@ -81,7 +80,7 @@ def forget(
     again = partial(tidy, aliases=with_shipped(aliases), sources=sources)
     with store.writer() as writer:
         known = store.tombstones()  # the writer has finished an erasure that was killed
-        subject = Subject.of(store, [company_id], known)
+        subject = Subject.of_company(store, company_id, known)
         if not subject.is_stored:
             if company_id not in known:
                 raise InputError(f"nothing in {store.path} belongs to company {company_id!r}; check its code")
@@ -96,7 +95,7 @@ def erase(
 
     For a run that holds the store's `writer` and has committed its own rows; `tidy` is the one that it tidies with.
     """
-    subject = Subject.of(store, request_ids, store.tombstones())
+    subject = Subject.of_requests(store, request_ids, store.tombstones())
     if not subject.is_stored:
         return None
     _erased(store, writer, subject, tidy=tidy, journal=journal)
@@ -105,7 +104,7 @@ def erase(
 
 def _erased(store: Store, writer: Writer, subject: Subject, *, tidy: Tidy, journal: Journal | None) -> Forgotten:
     # First: only while the store names its requests and reports can the journal be asked for them.
-    n_journal = journal.forget({text for one in subject.ids for text in spellings(one)}) if journal else 0
+    n_journal = journal.forget(subject.ids | tombstones.plain(subject.texts)) if journal else 0
     started_at, rows = datetime.now(UTC), _removed(writer, subject)
     counted = tidy(subject.payloads)
     writer.omit(writer.live("drift"))
@@ -121,7 +120,7 @@ def _removed(writer: Writer, subject: Subject) -> dict[str, int]:
     for name in writer.head.parts if writer.head else ():
         table = tables.table(name)
         deciding = tombstones.OWNERS | {tombstones.GROUP}
-        deciding |= {"origin", "stage", "body"} if table is tables.QUARANTINE else set()
+        deciding |= {*REFUSED} if table is tables.QUARANTINE else set()
         columns = [column for column in table.names if column in deciding]
         if columns:
             counts[name] = writer.alter(name, subject.without, columns)
@@ -151,7 +150,7 @@ def _published(store: Store, writer: Writer, subject: Subject, rows: dict[str, i
     """Commit, then remove every file of the history before."""
     before = writer.head.cursor if writer.head else {}
     cursor = _without_ids(before, subject.has)
-    marks = sorted(store.tombstones().with_ids(subject.ids).marks)
+    marks = sorted(store.tombstones().with_texts(subject.texts).marks)
     head = writer.commit(cursor={**cursor, tombstones.CURSOR_NAME: marks}, new_root=True)
     try:
         n_files = erasure.finish(store.path, head)

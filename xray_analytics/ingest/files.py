@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
@@ -153,7 +154,8 @@ def payloads(
     ``origin`` is the file's relative path, with the member of an archive, the line, or the JSON path in a list after a
     colon: ``march.zip:reports.ndjson:12``, ``export.json:$.reports[3]``.
     """
-    for path, name in files.items():
+    for path, found in files.items():
+        name = found.encode("utf-8", "replace").decode()  # a name of a file need be no text
         try:
             for origin, body in _bodies_in(path, name, max_bytes):
                 if isinstance(body, bytes):
@@ -299,15 +301,16 @@ def _is_whole(line: bytes) -> bool:
 
 def _zip_members(origin: str, stream: IO[bytes], limit: int) -> Iterator[_Body]:
     with zipfile.ZipFile(stream) as archive:
-        known = sorted(filter(_is_known, archive.namelist()))
+        # not by their names: two members may have the same one
+        known = sorted((one for one in archive.infolist() if _is_known(one.filename)), key=attrgetter("filename"))
         if not known:
             raise ReportError("no report file is in it", code="empty")
         for member in known:
             try:
                 with archive.open(member) as plain:
-                    yield from _bodies(member, f"{origin}:{member}", plain, limit)
+                    yield from _bodies(member.filename, f"{origin}:{member.filename}", plain, limit)
             except Exception as error:  # as above: nor one member the others
-                yield f"{origin}:{member}", error
+                yield f"{origin}:{member.filename}", error
 
 
 def _lines(origin: str, stream: IO[bytes], limit: int) -> Iterator[_Body]:

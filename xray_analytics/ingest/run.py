@@ -229,8 +229,11 @@ class Intake:
         self._versions.settle()
         self.totals["n_fetched"] += len(fresh)
         dropped: set[str] = set()
+        decoded = _decoded(tidied.tables["quarantine"])
         for received, outcome in zip(fresh, tidied.outcomes, strict=True):
-            if outcome.status == "quarantined" and self._door.refuses_bytes(received):
+            if outcome.status == "quarantined" and self._door.refuses_bytes(
+                received, self._versions, is_decoded=outcome.raw_sha256 in decoded
+            ):
                 dropped.add(received.raw_sha256)
                 self.totals.update(n_unchanged=1, n_forgotten=1)
                 continue
@@ -339,6 +342,12 @@ class _Arriving:
                 yield one
         except ApiError as error:
             self.refusal = error
+
+
+def _decoded(refused: pa.Table) -> set[str]:
+    """Of payloads in quarantine, the hashes of those that are JSON as it should be."""
+    stages = zip(refused["raw_sha256"].to_pylist(), refused["stage"].to_pylist(), strict=True)
+    return {raw_sha256 for raw_sha256, stage in stages if stage == "tidy"}
 
 
 def _without(quarantine: pa.Table, dropped: set[str]) -> pa.Table:

@@ -2,7 +2,8 @@
 
 The hashes stand in the cursor of the manifest, so that they are published with the erasure itself; the key is a file of
 the store, whose SHA-256 every manifest repeats. Whoever has both can try out ids, which is why the store's folder stays
-private. An id is looked up, and marked, in every spelling that `spellings` knows.
+private. Every spelling is looked up, but only the number of a French company is remembered in a form that several
+spellings lead to: other ids that begin alike are those of others.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 
 from .. import files
 from ..errors import StoreError
-from ..grammar.identity import without_blanks
+from ..grammar.identity import code_fault, without_blanks
 
 KEY_FILE = "key"
 KEY_BYTES = 32
@@ -32,32 +33,72 @@ _HEX_DIGITS = 32
 OWNERS = frozenset(("report_id", "request_id", "medium_id", "object_id", "company_id"))
 GROUP = "group_id"
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
-_SIREN = re.compile(r"(?:[A-Za-z]{2}[0-9A-Za-z]{2})?(\d{9})(?:\d{5})?", re.ASCII)  # alone, of a VAT number, of a SIRET
+_EXACTLY = "\0"  # before an id that is remembered as itself only
+# Alone, of a SIRET, of a VAT number.
+_SIREN = re.compile(r"(\d{9})(?:\d{5})?|[Ff][Rr][0-9A-Za-z]{2}(\d{9})", re.ASCII)
 _DIVIDERS = re.compile(r"[./-]")
 _MARK = re.compile(r"[0-9a-f]{32}")
 
 
 def spellings(text: str) -> set[str]:
-    """The texts under which an id is known.
+    """The texts under which an id is looked up.
 
-    Itself; without blanks; the SIREN in a SIRET or a VAT number, and one whose digits points or dashes divide; 24
-    hexadecimal digits in small.
+    Itself; without blanks; the SIREN in a SIRET or a French VAT number, and one whose digits points or dashes divide;
+    24 hexadecimal digits in small; and, marked as such, exactly it.
 
     >>> sorted(spellings("514 673 987 00012"))
-    ['514 673 987 00012', '514673987', '51467398700012']
+    ['\\x0051467398700012', '514 673 987 00012', '514673987', '51467398700012']
     >>> sorted(spellings("61BAF5802353003B888C3D00"))
-    ['61BAF5802353003B888C3D00', '61baf5802353003b888c3d00']
-    >>> [sorted(spellings(text))[0] for text in ("514.673.987", "FR40514673987")]
-    ['514.673.987', '514673987']
+    ['\\x0061baf5802353003b888c3d00', '61BAF5802353003B888C3D00', '61baf5802353003b888c3d00']
+    >>> ["514673987" in spellings(text) for text in ("514.673.987", "FR40514673987", "IT40514673987", "51467398A")]
+    [True, True, False, False]
     """
-    bare = without_blanks(unicodedata.normalize("NFKC", text))
-    found = {text, bare}
-    number = _SIREN.fullmatch(_DIVIDERS.sub("", bare))
-    if number:
-        found.add(number[1])
-    if _OBJECT_ID.fullmatch(bare):
-        found.add(bare.lower())
-    return found
+    bare = _bare(text)
+    siren = siren_in(bare)
+    return {text, bare, bare.lower() if _OBJECT_ID.fullmatch(bare) else bare, _exactly(bare)} | (
+        {siren} if siren else set()
+    )
+
+
+def remembered(text: str, *, is_siren: bool = False) -> set[str]:
+    """The texts under which an id is remembered: exactly as it is, and a SIREN so that all spellings lead to it.
+
+    A number of another kind, or the id of an object, leads to none that only begins like it.
+
+    >>> sorted(remembered("51467398700012")), sorted(remembered("514 673 987 00012", is_siren=True))
+    (['\\x0051467398700012'], ['\\x0051467398700012', '514673987'])
+    """
+    bare = _bare(text)
+    siren = siren_in(bare) if is_siren else None
+    return {_exactly(bare)} | ({siren} if siren else set())
+
+
+def plain(texts: Iterable[str]) -> set[str]:
+    """Texts of `remembered` as they are written elsewhere.
+
+    >>> sorted(plain(remembered("61BAF5802353003B888C3D00")))
+    ['61baf5802353003b888c3d00']
+    """
+    return {text.removeprefix(_EXACTLY) for text in texts}
+
+
+def siren_in(text: str) -> str | None:
+    """The SIREN that a number is or holds, None where there is none whose check digit fits.
+
+    >>> siren_in("514.673.987"), siren_in("51467398700012"), siren_in("20240000100001"), siren_in("24288945")
+    ('514673987', '514673987', None, None)
+    """
+    number = _SIREN.fullmatch(_DIVIDERS.sub("", _bare(text)))
+    siren = (number[1] or number[2]) if number else None
+    return siren if siren and code_fault(siren) is None else None
+
+
+def _bare(text: str) -> str:
+    return without_blanks(unicodedata.normalize("NFKC", text))
+
+
+def _exactly(bare: str) -> str:
+    return _EXACTLY + (bare.lower() if _OBJECT_ID.fullmatch(bare) else bare)
 
 
 @dataclass(frozen=True)
@@ -73,9 +114,9 @@ class Tombstones:
     def __bool__(self) -> bool:
         return bool(self.marks)
 
-    def with_ids(self, ids: Iterable[str]) -> Tombstones:
-        """These and those of more ids."""
-        return Tombstones(self.key, self.marks | {_mark(self.key, text) for one in ids for text in spellings(one)})
+    def with_texts(self, texts: Iterable[str]) -> Tombstones:
+        """These and those of more texts, as `remembered` gives them."""
+        return Tombstones(self.key, self.marks | {_mark(self.key, text) for text in texts})
 
 
 def read(root: Path, cursor: Mapping[str, Any], key_sha256: str | None = None) -> Tombstones:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ReportError
+from ..grammar.identity import DOCUMENTED_TYPES, code_fault
 from .decode import Json, parse
 
 _CONTENT = ("raw", "notes")  # what a report and a request say, beside whose they are
@@ -40,6 +41,13 @@ class Named:
     code: str | None
     codes: frozenset[str]
     texts: frozenset[str]
+
+    def says_whose(self, *, is_known: bool) -> bool:
+        """Whether it tells whose it is: its request is known, or it has a number whose check digit or length is right.
+
+        A payload that does is of that company, whatever it mentions; of others everything they mention may be a name.
+        """
+        return is_known or (self.code is not None and not all(code_fault(self.code, kind) for kind in DOCUMENTED_TYPES))
 
 
 def named_in(body: bytes) -> Named | None:
