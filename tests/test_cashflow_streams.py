@@ -136,7 +136,7 @@ def test_the_five_largest_are_those_of_a_full_sort(rows):
 
 
 def test_empty_and_wrong_frames():
-    for function, width in ((cashflow.recurring, 15), (cashflow.counterparty_concentration, 9)):
+    for function, width in ((cashflow.recurring, 16), (cashflow.counterparty_concentration, 10)):
         found = function(TRANSACTIONS.empty(), REPORTS.empty())
         assert found.shape == (0, width)
         assert found.attrs["base"]["used"] == 0

@@ -195,7 +195,7 @@ def test_engines_agree_order_never_matters_and_inputs_stay():
 def test_empty_and_wrong_frames():
     empty = cashflow.categories(TRANSACTIONS.empty())
     assert (empty.shape, str(empty.dtypes["category"])) == ((0, 5), "string")
-    assert cashflow.operating(TRANSACTIONS.empty(), empty).shape == (0, 9)
+    assert cashflow.operating(TRANSACTIONS.empty(), empty).shape == (0, 10)
     with pytest.raises(InputError, match="frame of transactions lacks label"):
         cashflow.categories(TRANSACTIONS.empty().drop_columns("label"))
     with pytest.raises(InputError, match="frame of categories lacks category"):

@@ -213,7 +213,7 @@ def test_companies_are_independent_so_that_chunks_give_the_same():
 
 def test_empty_and_wrong_frames():
     found = cashflow.incidents(TRANSACTIONS.empty(), REPORTS.empty())
-    assert found.shape == (0, 11)
+    assert found.shape == (0, 12)
     assert str(found.dtypes["transaction_no"]) == "Int64"
     assert cashflow.incidents(TRANSACTIONS.empty(), YEAR).attrs["base"]["used"] == 0
     with pytest.raises(InputError, match="frame of transactions lacks counterparty"):

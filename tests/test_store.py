@@ -77,7 +77,7 @@ def test_files__carry_the_contract_and_are_private(store: Store) -> None:
     path = store.path / "parts" / "reports" / part.name
     schema = pq.read_schema(path)
     assert {key: schema.metadata[key] for key in (b"table", b"schema_version", b"commit")} == {
-        b"table": b"reports", b"schema_version": b"1", b"commit": b"1",
+        b"table": b"reports", b"schema_version": str(tables.SCHEMA_VERSION).encode(), b"commit": b"1",
     }  # fmt: skip
     assert schema.field("available_at").metadata[b"unit"] == b"UTC"
     assert part.name == f"000000000001-{files.digest_now(path)[:12]}.parquet"

@@ -57,7 +57,8 @@ def test_tables__arrow_metadata_carries_the_contract():
     assert field.metadata[b"unit"] == "0–100".encode()
     assert field.metadata[b"source"] == b"raw.bankFlag.dataSanity"
     assert tables.TRANSACTIONS.arrow_schema.field("label").metadata[b"assumed"] == b"yes"
-    assert tables.REPORTS.arrow_schema.metadata == {b"table": b"reports", b"schema_version": b"1"}
+    said = str(tables.SCHEMA_VERSION).encode()
+    assert tables.REPORTS.arrow_schema.metadata == {b"table": b"reports", b"schema_version": said}
 
 
 def test_table__unknown_name_is_refused():

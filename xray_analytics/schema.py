@@ -21,6 +21,7 @@ from .errors import InputError, SchemaError
 Kind = Literal["id", "text", "date", "instant", "int", "float", "bool", "money", "list<text>", "json", "bytes"]
 Money = Literal["float", "decimal", "cents"]
 
+SCHEMA_VERSION = 2  # of all tables together; raised at most once a release, and then a store must be rebuilt
 _SOME_DAY = "2025-01-01"  # of an example
 MONEY = pa.decimal128(18, 4)
 _MOST_PROBLEMS = 20  # in a message
@@ -96,7 +97,6 @@ class Table:
     doc: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    version: int = 1
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.columns]
@@ -120,7 +120,7 @@ class Table:
     @cached_property
     def arrow_schema(self) -> pa.Schema:
         """The Arrow schema; field metadata hold doc, unit, source, assumed."""
-        meta = {"table": self.name, "schema_version": str(self.version)}
+        meta = {"table": self.name, "schema_version": str(SCHEMA_VERSION)}
         return pa.schema([c.arrow_field for c in self.columns], metadata=meta)
 
     def empty(self) -> pa.Table:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import no_such
-from .schema import Column, Kind, Table
+from .schema import SCHEMA_VERSION, Column, Kind, Table
 
 __all__ = [
     "ACCOUNTS", "BANK_FLAG_CRITERIA", "BEGINS", "BLANKS", "BOOKKEEPING_TABLES", "CLASS_LETTERS", "COMPANIES",
@@ -23,7 +23,6 @@ __all__ = [
 ]  # fmt: skip
 __dir__ = __all__.copy
 
-SCHEMA_VERSION = 2
 
 PRODUCTS = ("bank", "financial", "doc", "esg", "manager", "other")
 RISK_CLASSES = (1, 2, 3, 4, 5)

@@ -42,6 +42,8 @@ MAY_LACK: Mapping[str, tuple[str, ...]] = {
     "flows": ("currency", "flow_basis", "unreconciled_amount", "operating_credit", "operating_debit"),
     "daily_balances": ("currency",),
     "company_metrics": ("currency",),
+    "recurring": ("currency",),
+    "incidents": ("currency",),
 }
 _NOTHING = {"text": nw.lit(None, nw.String), "money": nw.lit(None, nw.Float64), "int": nw.lit(None, nw.Float64)}
 _NOTHING["bool"] = nw.lit(value=True)  # `has_basis`, the only one: null counts as true, and pandas has no null here

@@ -79,11 +79,12 @@ def plot_counterparty_concentration(frame: pd.DataFrame, *, ax: Axes | None = No
     Raises
     ------
     InputError
-        The frame has no rows or no share, or a column is missing.
+        The frame has no rows, no share or several currencies, or a column is missing.
     """
     title = title or "Share of the largest counterparty"
     needed = ("company_id", "side", "top_1_share_ratio")
     with canvas.drawing(frame, "cashflow.counterparty_concentration", needed, ax, title) as axes:
+        canvas.currency_of(frame, title)  # a company with two would be counted twice
         known = frame[frame["top_1_share_ratio"].notna()]
         if known.empty:
             raise InputError(f"cannot draw {title!r}: no company has a counterparty with a name")

@@ -207,7 +207,7 @@ class Intake:
             self._commit(cursor)
         self._erase_late()
         if self._unread["transactions"]:
-            self.issue("unread_transactions", f"{self._unread['reports']:,} reports", _unread_words(self._unread))
+            self.issue("unread_transactions", f"{self._unread['reports']:,} reports", unread_words(self._unread))
         totals = {name: self.totals[name] for name in TOTALS}
         return IntakeResult(self._run_id, **totals, commits=tuple(self._commits), issues=tuple(self._issues))
 
@@ -241,7 +241,7 @@ class Intake:
             self._note(outcome)
             self._hold(received, outcome)
         data = dict(tidied.tables)
-        self._unread += _unread(data["reports"], data["transactions"])
+        self._unread += unread(data["reports"], data["transactions"])
         self._drift.append(data.pop("drift"))
         data["quarantine"] = _without(data["quarantine"], dropped)
         data["quarantine"] = each_refusal_once(data["quarantine"], self._quarantined)
@@ -368,7 +368,7 @@ def _chunks(received: Iterable[Received]) -> Iterator[list[Received]]:
         yield chunk
 
 
-def _unread(reports: pa.Table, transactions: pa.Table) -> Counter[str]:
+def unread(reports: pa.Table, transactions: pa.Table) -> Counter[str]:
     """The reports of which more than one transaction in a hundred lacks amount or day, and what theirs lack."""
     n, n_unread = (reports[name].to_pylist() for name in ("n_transactions", "n_unread_transactions"))
     ids = zip(reports["report_id"].to_pylist(), n, n_unread, strict=True)
@@ -380,7 +380,8 @@ def _unread(reports: pa.Table, transactions: pa.Table) -> Counter[str]:
     return Counter({"reports": len(poor), "transactions": own.num_rows} | lacking)
 
 
-def _unread_words(counts: Mapping[str, int]) -> str:
+def unread_words(counts: Mapping[str, int]) -> str:
+    """What the counts of `unread` say, in one sentence."""
     of = f"of {counts['transactions']:,} transactions have no"
     return " and ".join(f"{counts[name]:,} {of} {name}" for name in _LACKING if counts[name]) + ": see `xray inspect`"
 

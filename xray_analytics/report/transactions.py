@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMPANIES_AT_ONCE = 2_000
 TRANSACTIONS = (
     "report_id", "report_version", "account_no", "transaction_no", "booked_date", "label", "counterparty", "amount",
-    "balance_after",
+    "currency", "balance_after",
 )  # fmt: skip
 _OF_REPORTS = ("statement_summaries",)
 

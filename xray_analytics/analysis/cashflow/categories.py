@@ -47,7 +47,7 @@ OPERATING = Table(
     "One row per operating transaction, the result of operating.",
     (
         *(TRANSACTIONS[name] for name in ("report_id", "report_version", "account_no", "transaction_no")),
-        *(TRANSACTIONS[name] for name in ("booked_date", "label", "amount", "counterparty")),
+        *(TRANSACTIONS[name] for name in ("booked_date", "label", "amount", "currency", "counterparty")),
         CATEGORIES["category"],
     ),
     KEY,
@@ -101,7 +101,7 @@ def categories(transactions: Frame, rules: Rules | None = None) -> pd.DataFrame:
     (['social_security', 'transfer_out', 'refund', ''], {'unmatched': 1})
     """
     chosen = _checked(shipped_categories() if rules is None else rules)
-    columns = (*KEY, "account_no", "label", "amount", "booked_date")
+    columns = (*KEY, "account_no", "label", "amount", "currency", "booked_date")
     table = frames.collect(frames.scan(transactions, TRANSACTIONS, columns), TRANSACTIONS)
     table = table.sort_values(list(KEY), ignore_index=True)  # pairs go by position
     stem, sign = stems(table["label"]), np.sign(table["amount"].fillna(0).to_numpy()).astype("int64")
@@ -142,8 +142,8 @@ def operating(transactions: Frame, categories: Frame, *, rules: Rules | None = N
     -------
     DataFrame
         The columns of `OPERATING`: the key, `account_no`, `booked_date`, `label`, `amount` [currency; above 0 is a
-        credit], `counterparty`, `category`. Sorted by the key. It can stand wherever `transactions` are asked for.
-        Transactions without a category stay. ``attrs["base"]`` counts what was left out by category, and
+        credit], `currency`, `counterparty`, `category`. Sorted by the key. It can stand wherever `transactions` are
+        asked for. Transactions without a category stay. ``attrs["base"]`` counts what was left out by category, and
         `rejected_debit` for the debits that came back.
 
     Raises
@@ -208,7 +208,8 @@ def opposite_pairs(
     Parameters
     ----------
     table
-        `report_id`, `report_version`, `account_no`, `booked_date`, `amount`.
+        `report_id`, `report_version`, `account_no`, `booked_date`, `amount`, `currency`; two that name different
+        currencies are no pair.
     credits_, debits
         Which rows may be one or the other.
     days
@@ -221,7 +222,7 @@ def opposite_pairs(
     DataFrame
         `credit`, `debit`: positions in `table`; each row at most once, the closest in time first, ties by position.
     """
-    rows = table[["report_id", "report_version", "account_no"]].assign(
+    rows = table[["report_id", "report_version", "account_no", "currency"]].assign(
         position=np.arange(len(table)), day=day_numbers(table["booked_date"]), units=_units(table["amount"])
     )
     usable = (rows["day"].notna() & rows["units"].gt(0)).to_numpy(bool)
@@ -229,6 +230,8 @@ def opposite_pairs(
     apart = pairs["day_debit"] - pairs["day_credit"]
     account, other = (pairs[f"account_no_{side}"].fillna(-1) for side in ("credit", "debit"))
     fits = (account == other) if same_account else (account != other) & (account >= 0) & (other >= 0)
+    one, another = (pairs[f"currency_{side}"].fillna("") for side in ("credit", "debit"))
+    fits &= (one == another) | (one == "") | (another == "")
     near = pairs.assign(apart=apart.abs())[fits & apart.between(*days)]  # assigning to no rows would add some
     near = near.sort_values(["apart", "position_credit", "position_debit"])
     return _one_to_one(near.rename(columns={"position_credit": "credit", "position_debit": "debit"}))

@@ -9,21 +9,22 @@ from ...schema import Column, Table
 from ...tables import COMPANY_KEY, REPORTS, TRANSACTIONS
 from .. import frames
 from ..frames import AsOf, Frame
-from .deduplication import MINE, company_entries, covered_days, left_out, settled_entries
+from .deduplication import MINE, company_entries, covered_days, currency_by_company, left_out, settled_entries
 
 _MONEY = "currency, major units"
 SHARES = Table(
     "category_shares",
-    "One row per company and category, the result of category_shares.",
+    "One row per company, currency and category, the result of category_shares.",
     (
         COMPANY_KEY,
+        TRANSACTIONS["currency"],
         Column("category", "text", "Family of the movement; null is unknown."),
         Column("n_entries", "int", "Entries.", lo=0),
         Column("credit", "float", "Sum of credits.", unit=_MONEY, lo=0),
         Column("debit", "float", "Sum of debits, positive.", unit=_MONEY, lo=0),
-        Column("share_ratio", "float", "Of all that the company moved, in and out.", lo=0, hi=1),
+        Column("share_ratio", "float", "Of all that the company moved in that currency, in and out.", lo=0, hi=1),
     ),
-    ("company_id", "category"),
+    ("company_id", "currency", "category"),
 )
 
 
@@ -48,9 +49,10 @@ def category_shares(
     Returns
     -------
     DataFrame
-        The columns of `SHARES`, sorted by company and category, unknown last: `company_id`, `category`, `n_entries`,
-        `credit`, `debit` (both positive), `share_ratio` (0–1; null where nothing moved). ``attrs["base"]``: companies,
-        and entries left out.
+        The columns of `SHARES`, sorted by company, currency and category, unknown last: `company_id`, `currency` (as
+        for `counterparty_concentration`; shares are of what moved in it), `category`, `n_entries`, `credit`, `debit`
+        (both positive), `share_ratio` (0–1; null where nothing moved). ``attrs["base"]``: companies, and entries left
+        out.
 
     Raises
     ------
@@ -70,39 +72,50 @@ def category_shares(
     >>> category_shares(transactions, reports)[["category", "credit", "debit", "share_ratio"]].values.tolist()
     [['rent', 0.0, 30.0, 0.3], ['sales', 60.0, 0.0, 0.6], [<NA>, 0.0, 10.0, 0.1]]
     """
-    keys = ["company_id", "category"]
+    found = None
     if categories is None and statements is None and frames.same_kind(transactions, reports):
-        table, seen, excluded = _summed_by_engine(transactions, reports, as_of)
-    else:
-        seen = frames.newest_reports(reports, product="bank", as_of=as_of)
+        found = _summed_by_engine(transactions, reports, as_of)
+    if found is None:
         names = () if categories is not None else ("category",)
         days = covered_days(reports, statements, as_of=as_of)
         entries, excluded = company_entries(transactions, days, names, categories=categories)
-        amounts = entries.assign(
-            credit=entries["amount"].clip(lower=0), debit=-entries["amount"].clip(upper=0), n_entries=1
-        )
-        table = amounts.groupby(keys, dropna=False)[["n_entries", "credit", "debit"]].sum().reset_index()
+        found = _sides(entries), excluded
+    sums = found[0].groupby(_KEYS, dropna=False)[["n_entries", "credit", "debit"]].sum()
+    table = sums.sort_index().reset_index()
     moved = table["credit"] + table["debit"]
-    total = moved.groupby(table["company_id"]).transform("sum")
+    total = moved.groupby([table["company_id"], table["currency"]]).transform("sum")
     table["share_ratio"] = moved / total.where(total > 0)
-    result = frames.typed(table.sort_values(keys, ignore_index=True), SHARES)
-    result.attrs["base"] = frames.base(result["company_id"].nunique(), seen, excluded=excluded, as_of=as_of)
+    result = frames.typed(table.assign(currency=table["currency"].mask(table["currency"] == "")), SHARES)
+    seen = frames.newest_reports(reports, product="bank", as_of=as_of)
+    result.attrs["base"] = frames.base(result["company_id"].nunique(), seen, excluded=found[1], as_of=as_of)
     return result
+
+
+_KEYS = ["company_id", "currency", "category"]
+
+
+def _sides(entries: pd.DataFrame) -> pd.DataFrame:
+    amount = entries["amount"]
+    return entries.assign(credit=amount.clip(lower=0), debit=-amount.clip(upper=0), n_entries=1)
 
 
 def _summed_by_engine(
     transactions: Frame, reports: Frame, as_of: AsOf | None
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+) -> tuple[pd.DataFrame, dict[str, int]] | None:
+    """The sums of each company, and the entries left out; None where the currency of an account must be asked."""
     amount, zero = nw.col("amount"), nw.lit(0.0)
     sides = {
         "credit": nw.when(amount > 0).then(amount).otherwise(zero),
         "debit": nw.when(amount < 0).then(-amount).otherwise(zero),
     }
     category = nw.col("category")
-    rows, seen = settled_entries(transactions, reports, ("category",), as_of=as_of, category=category, **sides)
-    sums = rows.group_by("company_id", "state", "category").agg(
+    rows, versions = settled_entries(transactions, reports, ("category",), as_of=as_of, category=category, **sides)
+    sums = rows.group_by("company_id", "state", "currency", "category").agg(
         nw.col("credit").sum(), nw.col("debit").sum(), nw.len().alias("n_entries")
     )
     table = frames.collect(sums, TRANSACTIONS, REPORTS)
+    currency = currency_by_company(table, transactions, versions)
+    if currency is None:
+        return None
     counts = table.groupby("state")["n_entries"].sum()
-    return table[table["state"] == MINE], seen, left_out(counts)
+    return table.assign(currency=currency)[table["state"] == MINE], left_out(counts)

@@ -15,7 +15,15 @@ from ...schema import Column, Table
 from ...tables import COMPANY_KEY, REPORTS, TRANSACTIONS
 from .. import frames
 from ..frames import AsOf, Frame
-from .deduplication import MINE, company_entries, covered_days, left_out, settled_entries
+from .deduplication import (
+    MINE,
+    CoveredDays,
+    company_entries,
+    covered_days,
+    currency_by_company,
+    left_out,
+    settled_entries,
+)  # fmt: skip
 from .labels import counterparties
 
 SIDES = ("credit", "debit")
@@ -23,9 +31,10 @@ _MONEY = "currency, major units"
 _FEW = 5  # whose shares are told
 CONCENTRATION = Table(
     "counterparty_concentration",
-    "One row per company and side, the result of counterparty_concentration.",
+    "One row per company, currency and side, the result of counterparty_concentration.",
     (
         COMPANY_KEY,
+        TRANSACTIONS["currency"],
         Column("side", "text", "Credits or debits.", choices=SIDES, required=True),
         Column("n_counterparties", "int", "Different names.", lo=0),
         Column("total", "float", "Sum of the amounts, positive.", unit=_MONEY, lo=0),
@@ -35,13 +44,13 @@ CONCENTRATION = Table(
         Column("hhi_ratio", "float", "Sum of squared shares; 1 is one counterparty.", lo=0, hi=1),
         Column("named_share_ratio", "float", "Share of the total whose counterparty the entry names.", lo=0, hi=1),
     ),
-    ("company_id", "side"),
+    ("company_id", "currency", "side"),
 )
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums of money (`size`, positive) by numbers: 2 · company, and 1 more for its debits; the party, -1 for none."""
+    """Sums of money (`size`, positive) by numbers: 2 · owner, and 1 more for its debits; the party, -1 for none."""
 
     group: npt.NDArray[np.int64]
     party: npt.NDArray[np.int64]
@@ -98,9 +107,10 @@ def counterparty_concentration(  # noqa: PLR0913 - two frames and what to look a
     Returns
     -------
     DataFrame
-        The columns of `CONCENTRATION`, sorted by company and side. Entries without counterparty count under the stem
-        of their label, those without either under no name at all: in `total`, in no share. A name printed in two
-        ways is two counterparties: shares are lower bounds. ``attrs["base"]``: companies, and entries left out.
+        The columns of `CONCENTRATION`, sorted by company, currency and side. Currencies are not added; an entry that
+        names none is in the only one of its account, else of its company. Entries without counterparty count under the
+        stem of their label, those without either under no name at all: in `total`, in no share. A name printed in
+        two ways is two counterparties: shares are lower bounds. ``attrs["base"]``: companies, and entries left out.
 
     Raises
     ------
@@ -123,47 +133,56 @@ def counterparty_concentration(  # noqa: PLR0913 - two frames and what to look a
     >>> found["top_counterparty"].tolist(), found["top_1_share_ratio"].tolist(), found["hhi_ratio"].round(4).tolist()
     (['X'], [0.6], [0.46])
     """
-    if side is not None:
-        transactions = _of_side(transactions, side)
-    found, seen, excluded = _named_amounts(transactions, reports, statements, as_of, named_only)
-    sums, is_named, companies, parties = _numbered(found, named_only)
-    n_groups = 2 * len(companies)
+    given = transactions if side is None else _of_side(transactions, side)
+    found = None
+    if statements is None and frames.same_kind(transactions, reports):
+        found = _amounts_by_engine(given, transactions, reports, as_of, named_only)
+    table, excluded = found or _amounts(given, transactions, covered_days(reports, statements, as_of=as_of))
+    sums, is_named, owners, parties = _numbered(table, named_only)
+    n_groups = 2 * len(owners)
     total = sums.by_group(sums.size, n_groups)
     named = sums.by_group(np.where(is_named, sums.size, 0.0), n_groups)
     group = np.flatnonzero(np.bincount(sums.group))
     table = _shares(sums.where(sums.party >= 0).by_party(), total).iloc[group]
     result = table.assign(
-        company_id=companies[group // 2],
+        company_id=owners["company_id"].array[group // 2],
+        currency=owners["currency"].array[group // 2],
         side=np.take(SIDES, group % 2),
         total=total[group],
         top_counterparty=pd.Series(parties).reindex(table["party"]).array,
         named_share_ratio=named[group] / total[group],
     )
     result = frames.typed(result.reset_index(drop=True), CONCENTRATION)
+    seen = frames.newest_reports(reports, product="bank", as_of=as_of)
     result.attrs["base"] = frames.base(result["company_id"].nunique(), seen, excluded=excluded, as_of=as_of)
     return result
 
 
-def _named_amounts(
-    transactions: Frame, reports: Frame, statements: Frame | None, as_of: AsOf | None, named_only: bool
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    """The `amount` of each entry with its company and its name as sent, else its label; reports; entries left out.
+def _amounts(transactions: Frame, whole: Frame, days: CoveredDays) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The `amount` of each entry with company, currency, and its name as sent, else its label; entries left out.
 
     Only what `is_mine` counts. Nothing is added up yet: hardly any label is there twice, and engines take longer to
     group texts than numbers take here.
     """
-    if statements is not None or not frames.same_kind(transactions, reports):
-        days = covered_days(reports, statements, as_of=as_of)
-        entries, excluded = company_entries(transactions, days, ("label", "counterparty"))
-        names = {"name": entries["counterparty"].fillna(entries["label"]), "is_named": entries["counterparty"].notna()}
-        seen = frames.newest_reports(reports, product="bank", as_of=as_of)
-        return entries.assign(is_mine=True, **names), seen, excluded
+    entries, excluded = company_entries(transactions, days, ("label", "counterparty"), whole=whole)
+    names = {"name": entries["counterparty"].fillna(entries["label"]), "is_named": entries["counterparty"].notna()}
+    return entries.assign(is_mine=True, **names), excluded
+
+
+def _amounts_by_engine(
+    transactions: Frame, whole: Frame, reports: Frame, as_of: AsOf | None, named_only: bool
+) -> tuple[pd.DataFrame, dict[str, int]] | None:
+    """The same where reports alone are given; None where the currency of an account must be asked."""
     columns = ("counterparty",) if named_only else ("counterparty", "label")
     name, is_named = nw.coalesce(*columns), ~nw.col("counterparty").is_null()
-    rows, seen = settled_entries(transactions, reports, columns, as_of=as_of, name=name, is_named=is_named)
+    rows, versions = settled_entries(transactions, reports, columns, as_of=as_of, name=name, is_named=is_named)
     table = frames.collect(rows, TRANSACTIONS, REPORTS)
+    currency = currency_by_company(table, whole, versions)
+    if currency is None:
+        return None
     is_mine = table["state"] == MINE
-    return table.assign(is_mine=is_mine), seen, left_out(table.loc[~is_mine, "state"].value_counts())
+    left = left_out(table.loc[~is_mine, "state"].value_counts())
+    return table.assign(is_mine=is_mine, currency=currency), left
 
 
 def _of_side(transactions: Frame, side: str) -> Any:
@@ -177,15 +196,25 @@ def _of_side(transactions: Frame, side: str) -> Any:
 
 def _numbered(
     found: pd.DataFrame, named_only: bool
-) -> tuple[_Sums, npt.NDArray[np.bool_], pd.Index[str], pd.Index[str]]:
-    """Numbers for texts, which are slow to group; whether each is named; the companies; the parties."""
-    company, companies = pd.factorize(found["company_id"].astype("string"), sort=True)
+) -> tuple[_Sums, npt.NDArray[np.bool_], pd.DataFrame, pd.Index[str]]:
+    """Numbers for texts, which are slow to group; whether each is named; the owners of sums; the parties."""
+    owner, owners = _owners(found)
     is_named = found["is_named"].to_numpy(bool)
     party, parties = _parties(found["name"], is_named)
     amount = found["amount"].to_numpy("float64")
-    sums = _Sums(2 * company + (amount < 0), party, np.abs(amount))
+    sums = _Sums(2 * owner + (amount < 0), party, np.abs(amount))
     counts = found["is_mine"].to_numpy(bool) & (amount != 0) & (is_named | (not named_only))
-    return sums.where(counts), is_named[counts], companies, parties
+    return sums.where(counts), is_named[counts], owners, parties
+
+
+def _owners(found: pd.DataFrame) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
+    """The number of each row's company and currency, in the order of these; and both by number."""
+    company, companies = pd.factorize(found["company_id"].astype("string"), sort=True)
+    currency, currencies = pd.factorize(found["currency"].astype("string"), sort=True)
+    number, keys = pd.factorize(company * max(1, len(currencies)) + currency, sort=True)
+    names = pd.Series(currencies[keys % max(1, len(currencies))], dtype="string")
+    owners = {"company_id": companies[keys // max(1, len(currencies))], "currency": names.mask(names == "")}
+    return number, pd.DataFrame(owners)
 
 
 def _parties(names: pd.Series[str], is_named: np.ndarray) -> tuple[np.ndarray, pd.Index[str]]:

@@ -92,13 +92,12 @@ def debt_service(
     if not is_whole(window_months, 1):
         raise InputError(f"window_months is {window_months}; give at least one month")
     table, months, _ = counted_months(flows, ())
-    mixed = months.groupby("company_id")["currency"].transform("nunique") > 1
-    several = set(months.loc[mixed, "company_id"])
-    months = operating_or_all(months[~mixed])
-    last = months.groupby("company_id")["number"].transform("max")
-    months = months[last - months["number"] < window_months]
     categories = listed(categories, "categories")
     loans = _loans(recurring, categories)
+    several = _in_several_currencies(months, loans)
+    months = operating_or_all(months[~months["company_id"].isin(several)])
+    last = months.groupby("company_id")["number"].transform("max")
+    months = months[last - months["number"] < window_months]
     grouped = months.groupby("company_id")
     result = pd.DataFrame(index=pd.Index(sorted(table["company_id"].unique()), name="company_id", dtype="string"))
     result = result.join(grouped.agg(n_months=("month", "size"), credit_basis=("basis", "first")))
@@ -109,6 +108,7 @@ def debt_service(
     result = result.fillna({"debt_payments": 0.0, "n_loans": 0})
     result["cover_ratio"] = result["cash_before_debt"] / result["debt_payments"].where(result["debt_payments"] > 0)
     is_mixed = pd.Series(result.index.isin(several), result.index)
+    result["debt_payments"] = result["debt_payments"].mask(is_mixed)
     missing = [is_mixed, result["n_months"] == 0, result["n_loans"] == 0]
     result["status"] = np.select(missing, ["several_currencies", "no_complete_month", "no_loan_seen"], "known")
     counts = result["status"].value_counts()
@@ -121,9 +121,17 @@ def debt_service(
     return result
 
 
+def _in_several_currencies(months: pd.DataFrame, loans: pd.DataFrame) -> set[str]:
+    """Companies whose cash, or whose cash and loans, are in different currencies; what names none is in the other."""
+    cash = months.groupby("company_id")["currency"].nunique()
+    both = pd.concat([months[["company_id", "currency"]], loans[["company_id", "currency"]]])
+    named = both[both["currency"].fillna("") != ""].groupby("company_id")["currency"].nunique()
+    return {*cash.index[cash > 1], *named.index[named > 1]}
+
+
 def _loans(recurring: Frame, categories: Collection[str]) -> pd.DataFrame:
     """The debt streams with `monthly`, and the numbers of their first and last month."""
-    columns = ("company_id", "side", "category", "period", "amount", "first_date", "last_date", "is_active")
+    columns = ("company_id", "currency", "side", "category", "period", "amount", "first_date", "last_date", "is_active")
     table = frames.collect(frames.scan(recurring, STREAMS, columns), STREAMS)
     if unknown := sorted(set(table["period"].dropna()) - set(PERIODS)):
         raise InputError(f"the frame of recurring has the period {unknown[0]!r}; there are {', '.join(PERIODS)}")

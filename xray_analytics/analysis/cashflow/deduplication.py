@@ -211,7 +211,12 @@ def _n_joint(kept: pd.DataFrame, days: CoveredDays) -> int:
 
 
 def company_entries(
-    transactions: Frame, days: CoveredDays, columns: tuple[str, ...], *, categories: Frame | None = None
+    transactions: Frame,
+    days: CoveredDays,
+    columns: tuple[str, ...],
+    *,
+    categories: Frame | None = None,
+    whole: Frame | None = None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The entries of companies, each once, and how many were left out by reason.
 
@@ -225,14 +230,18 @@ def company_entries(
         Of the transactions, beside key, account, booking day and amount.
     categories
         The result of `categories`; its category is joined.
+    whole
+        Where `transactions` are some of a table: that table, whose other entries say which currency is meant.
 
     Returns
     -------
     tuple
-        The entries with `company_id`, `company`, `rank`, `unit` and `day`, sorted by company, day, report and position;
+        The entries with `company_id`, `company`, `rank`, `unit`, `day` and the settled `currency`, sorted by company,
+        day, report and position;
         and ``{"outside_coverage": …, "in_other_report": …, "without_day_or_amount": …}``.
     """
-    known, n_poor = _placed(transactions, days, columns, categories)
+    known, n_poor = _placed(transactions, days, (*columns, "currency"), categories)
+    known["currency"] = settled_currency(known, transactions if whole is None else whole, days.versions)
     kept, counts = _mine(known, n_poor)
     return kept.sort_values(_ORDER, ignore_index=True), counts
 
@@ -266,17 +275,17 @@ def _placed(
 
 def settled_entries(
     transactions: Frame, reports: Frame, columns: tuple[str, ...], *, as_of: AsOf | None = None, **computed: nw.Expr
-) -> tuple[nw.LazyFrame[Any], pd.DataFrame]:
+) -> tuple[nw.LazyFrame[Any], frames.Versions]:
     """The entries of companies, lazily, each with its `state`: what `company_entries` keeps is ``mine``.
 
-    Days are those of the periods of the reports, all accounts together. `amount` and `company_id` are there, and what
-    is `computed` from `amount` and `columns`. Second, the bank reports in pandas. Where each company has one there is
-    nothing to settle, and nobody is asked.
+    Days are those of the periods of the reports, all accounts together. `amount`, `company_id` and the `currency` as
+    sent are there, and what is `computed` from `amount` and `columns`. Second, the bank reports. Where each company has
+    one there is nothing to settle, and nobody is asked.
     """
     every = frames.newest_versions(reports, (*_PERIOD, *_READ), product="bank", as_of=as_of)
     versions = frames.of_companies(every)
     poor = versions.seen["report_id"][~has_basis(versions.seen)].tolist()
-    names, carried = ("booked_date", "amount", *columns), ("company_id", "created_at")
+    names, carried = ("booked_date", "amount", "currency", *columns), ("company_id", "created_at")
     rows = frames.of_reports(transactions, TRANSACTIONS, names, versions, carried, **_span())
     day, amount = nw.col("booked_date"), nw.col("amount")
     is_inside = ((day >= nw.col("first")) & (day < nw.col("after"))).fill_null(False)
@@ -286,7 +295,48 @@ def settled_entries(
         rows = rows.join(elsewhere, on=["report_id", "booked_date"], how="left")
         state = nw.when(~nw.col("is_other").is_null()).then(nw.lit(IN_OTHER)).otherwise(state)
     state = nw.when(day.is_null() | amount.is_null()).then(nw.lit(POOR)).otherwise(state)
-    return rows.select("company_id", "amount", state=state, **computed), every.seen
+    return rows.select("company_id", "amount", "currency", state=state, **computed), every
+
+
+def settled_currency(rows: pd.DataFrame, transactions: Frame, versions: frames.Versions) -> pd.Series[str]:
+    """The currency of each entry, "" for none.
+
+    One that names none is in the only one that its account names in the report, else in the only one of its company.
+    """
+    currency = rows["currency"]
+    if currency.notna().all():
+        return currency
+    named = _named_currencies(transactions, versions)
+    for by in (["report_id", "account_no"], ["company_id"]):
+        told = rows[by].merge(only_named(named, by), on=by, how="left")["currency"]
+        currency = currency.fillna(told.set_axis(rows.index).astype(currency.dtype))
+    return currency.fillna("")
+
+
+def currency_by_company(rows: pd.DataFrame, transactions: Frame, versions: frames.Versions) -> pd.Series[str] | None:
+    """`settled_currency` of rows that do not tell their account; None where that would have to be asked."""
+    currency = rows["currency"]
+    if currency.notna().all():
+        return currency
+    named = _named_currencies(transactions, versions)
+    only, nameless = only_named(named, ["company_id"]), named.loc[named["currency"].isna(), "company_id"]
+    if (nameless.isin(named["company_id"][named["currency"].notna()]) & ~nameless.isin(only["company_id"])).any():
+        return None
+    told = rows["company_id"].map(only.set_index("company_id")["currency"])
+    return currency.fillna(told.astype(currency.dtype)).fillna("")
+
+
+def only_named(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The currency of those, alike in `by`, that name one and no other: `by` and `currency`."""
+    named = rows[[*by, "currency"]].dropna(subset=["currency"]).drop_duplicates()
+    return named.drop_duplicates(by, keep=False)
+
+
+def _named_currencies(transactions: Frame, versions: frames.Versions) -> pd.DataFrame:
+    """What the entries of each account of these reports name, with `company_id`; each combination once."""
+    names = [*_OWN, "account_no", "currency"]
+    distinct = frames.scan(transactions, TRANSACTIONS, names).unique(subset=names)
+    return frames.collect(distinct, TRANSACTIONS).merge(versions.seen[[*_OWN, "company_id"]], on=_OWN)
 
 
 def left_out(counts: pd.Series[Any]) -> dict[str, int]:

@@ -32,6 +32,7 @@ INCIDENTS = Table(
         Column("incident", "text", "What it is.", choices=KINDS, required=True),
         Column("incident_date", "date", "Booking day of the entry, or the due day.", required=True),
         Column("amount", "float", "Amount concerned; null where unknown.", unit="currency, major units", lo=0),
+        TRANSACTIONS["currency"],
         Column("counterparty", "text", "Creditor, in one spelling."),
         REPORT_ID,
         REPORT_VERSION,
@@ -128,7 +129,8 @@ def _incidents(transactions: Frame, days: CoveredDays, categories: Frame | None)
     table = pd.concat([frames.typed(part, INCIDENTS) for part in parts if len(part)] or [_none()], ignore_index=True)
     order = ["company_id", "incident_date", "incident", "transaction_no"]
     excluded["no_social_security_seen"] = n_unseen
-    result = table.sort_values(order, ignore_index=True)
+    result = table.assign(currency=table["currency"].mask(table["currency"] == ""))
+    result = result.sort_values(order, ignore_index=True)
     result.attrs["base"] = {"used": entries["company_id"].nunique(), "excluded": excluded}
     return result
 

@@ -22,7 +22,7 @@ from ..days import days as day_numbers
 from ..days import month_numbers, months_later
 from ..frames import Frame
 from .balances import daily_balances
-from .deduplication import CoveredDays, company_entries, covered_days
+from .deduplication import CoveredDays, company_entries, covered_days, only_named
 
 _FIGURES = (
     "total_credit", "total_debit", "net_flow", "closing_balance", "minimum_balance", "average_daily_balance",
@@ -186,8 +186,7 @@ def _collected(rows: nw.LazyFrame[Any]) -> pd.DataFrame:
 
 def _only_names(rows: pd.DataFrame) -> pd.Series[str]:
     """The currency of the companies that name one and no other, by company."""
-    named = rows.dropna(subset=["company_id", "currency"]).drop_duplicates(["company_id", "currency"])
-    return named.drop_duplicates("company_id", keep=False).set_index("company_id")["currency"]
+    return only_named(rows.dropna(subset=["company_id"]), ["company_id"]).set_index("company_id")["currency"]
 
 
 def _chosen(rows: nw.LazyFrame[Any], counts: pd.DataFrame, names: pd.Series[str]) -> pd.DataFrame:
@@ -304,9 +303,8 @@ def _put_together(days: CoveredDays, transactions: Frame, statements: Frame) -> 
 
 def _only_named(daily: pd.DataFrame) -> pd.Series[str]:
     """The currency of each row, null being in the company's only named one, else ""."""
-    names = daily.dropna(subset=["currency"]).drop_duplicates(["company", "currency"]).set_index("company")["currency"]
-    only = daily["company"].map(names[~names.index.duplicated(keep=False)]).astype("string")
-    return daily["currency"].fillna(only).fillna("")
+    names = only_named(daily, ["company"]).set_index("company")["currency"]
+    return daily["currency"].fillna(daily["company"].map(names).astype("string")).fillna("")
 
 
 def _of_reports(frame: Frame, table: Table, report_ids: list[str]) -> Frame:

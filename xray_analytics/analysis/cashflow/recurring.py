@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ...schema import Column, Table
-from ...tables import COMPANY_KEY
+from ...tables import COMPANY_KEY, TRANSACTIONS
 from .. import frames
 from ..chunks import by_company
 from ..frames import AsOf, Frame
@@ -32,6 +32,7 @@ STREAMS = Table(
     "One row per company and recurring stream, the result of recurring.",
     (
         COMPANY_KEY,
+        TRANSACTIONS["currency"],
         Column("side", "text", "Credit or debit.", choices=SIDES, required=True),
         Column("counterparty", "text", "Normalised name, or the stem of the label.", required=True),
         Column("stem", "text", "Label without references.", required=True),
@@ -47,9 +48,9 @@ STREAMS = Table(
         Column("is_active", "bool", "The next one was not missing for half a period when the entries end."),
         Column("total", "float", "Sum of the payments, positive.", unit=_MONEY, lo=0),
     ),
-    ("company_id", "side", "counterparty", "stem"),
+    ("company_id", "currency", "side", "counterparty", "stem"),
 )
-_STREAM = ["company_id", "side", "counterparty", "stem"]
+_STREAM = ["company_id", "currency", "side", "counterparty", "stem"]
 
 
 def recurring(
@@ -62,10 +63,11 @@ def recurring(
 ) -> pd.DataFrame:
     """Payments that come back on a schedule: rents, wages, loans, subscriptions, steady customers.
 
-    A stream is what one company pays to, or receives from, one counterparty under one label stem; several entries on
-    one day are one payment. Its period is the one that its median interval fits (`PERIODS`). It recurs with at least
-    three payments of which at least three quarters of the intervals fit. A missed payment is an interval that does
-    not fit. Companies are independent of each other and done in parts, so that memory does not grow with the store.
+    A stream is what one company pays to, or receives from, one counterparty under one label stem in one currency;
+    several entries on one day are one payment. Its period is the one that its median interval fits (`PERIODS`). It
+    recurs with at least three payments of which at least three quarters of the intervals fit. A missed payment is an
+    interval that does not fit. Companies are independent of each other and done in parts, so that memory does not grow
+    with the store.
 
     Parameters
     ----------
@@ -77,9 +79,9 @@ def recurring(
     Returns
     -------
     DataFrame
-        The columns of `STREAMS`, sorted by company, side, counterparty and stem. `next_due_date`: the last payment
-        plus the period, for months on the median day of the month (a month end is the 31st, and that the last day of
-        any month); it may be in the past. `is_active` compares it with the company's last covered day.
+        The columns of `STREAMS`, sorted by company, currency, side, counterparty and stem. `next_due_date`: the last
+        payment plus the period, for months on the median day of the month (a month end is the 31st, and that the last
+        day of any month); it may be in the past. `is_active` compares it with the company's last covered day.
         ``attrs["base"]``: companies with entries, and entries left out.
 
     Raises
@@ -124,7 +126,8 @@ def _recurring(transactions: Frame, days: CoveredDays, categories: Frame | None)
     streams = streams[streams["regularity_ratio"] >= _LEAST_REGULAR]
     last_day = days.spoken.groupby("company")["end"].max().rename_axis("company")
     ends = pd.Series(last_day.to_numpy(), days.companies[last_day.index], dtype="int64")
-    result = frames.typed(_dated(streams, ends).sort_values(_STREAM, ignore_index=True), STREAMS)
+    dated = _dated(streams, ends).sort_values(_STREAM, ignore_index=True)
+    result = frames.typed(dated.assign(currency=dated["currency"].mask(dated["currency"] == "")), STREAMS)
     result.attrs["base"] = {"used": used, "excluded": excluded}
     return result
 
@@ -144,7 +147,7 @@ def _payments(entries: pd.DataFrame) -> pd.DataFrame:
         entries["category"] = pd.Series(pd.NA, entries.index, dtype="string")
     known = entries[entries["stem"].notna()]
     first = known.groupby([*_STREAM, "category"]).size().rename("n").reset_index()
-    first = first.sort_values([*_STREAM, "n", "category"], ascending=[True] * 4 + [False, True])
+    first = first.sort_values([*_STREAM, "n", "category"], ascending=[True] * len(_STREAM) + [False, True])
     families = first.drop_duplicates(_STREAM)[[*_STREAM, "category"]]
     days = known.groupby([*_STREAM, "day"])["size"].sum().reset_index().merge(families, on=_STREAM, how="left")
     dates = days["day"].to_numpy("int64").astype("datetime64[D]")

@@ -19,6 +19,7 @@ HALF, WHOLE = (5.6, 3.3), (11.0, 3.4)  # inches
 NAME, SENTENCE = 34, 120  # characters
 _CLASS_COLUMNS = ("bank_risk_class", "financial_risk_class")
 _INCIDENTS, _STREAMS, _RULES, _FINDINGS, _CRITERIA, _RATIOS, _REPORTS = 6, 8, 6, 5, 12, 14, 7
+_UNREAD = "Unknown: no bank report has entries that can all be read."
 
 
 def document(results: CompanyProfile) -> Document:
@@ -143,7 +144,7 @@ def _listed(title: str, table: NamedGrid | Sentences) -> tuple[Block, ...]:
 def _parties(results: CompanyProfile, side: str, title: str) -> tuple[Block, ...]:
     rows = _short(results.parties[results.parties["side"] == side], "party", NAME)
     if rows.empty:
-        return _listed(title, Sentences("None seen."))
+        return _listed(title, Sentences("None seen." if results.is_read else _UNREAD))
     heads = {"party": "Name", "n": "Entries", "total": "Total", "share_ratio": "Share"}
     return _listed(title, NamedGrid(title, grid(rows, heads)))
 
@@ -152,7 +153,7 @@ def _streams(results: CompanyProfile) -> NamedGrid | Sentences:
     rows = results.entries.recurring
     rows = rows[rows["is_active"].fillna(False).astype(bool)].sort_values(["total", "stem"], ascending=[False, True])
     if rows.empty:
-        return Sentences("Nothing that recurs was seen.")
+        return Sentences("Nothing that recurs was seen." if results.is_read else _UNREAD)
     rows = _short(rows, "counterparty", 24).assign(
         amount=rows["amount"].where(rows["side"] == "credit", -rows["amount"]),
         period=rows["period"].str.replace("_", "-"),
@@ -164,7 +165,7 @@ def _streams(results: CompanyProfile) -> NamedGrid | Sentences:
 def _incidents(results: CompanyProfile) -> NamedGrid | Sentences:
     rows = results.entries.incidents.sort_values(["incident_date", "incident"], ascending=[False, True], kind="stable")
     if rows.empty:
-        return Sentences("None seen.")
+        return Sentences("None seen." if results.is_read else _UNREAD)
     kind = rows["incident"].str.replace("_", " ")
     rows = _short(rows, "evidence", 70).assign(incident=kind)
     heads = {"incident_date": "Day", "incident": "Incident", "evidence": "Evidence"}
@@ -247,7 +248,7 @@ def _classes(results: CompanyProfile) -> list[tuple[str, str]]:
 def _debt(results: CompanyProfile) -> list[tuple[str, str]]:
     rows = results.debt[results.debt["status"] == "known"]
     if rows.empty:
-        return [("Debt service", "No active loan payment, or no complete month, was seen.")]
+        return [("Debt service", _no_debt(results))]
     row = rows.iloc[0]
     words = (
         f"{row['cash_before_debt']:,.0f} a month before debt, {row['debt_payments']:,.0f} of payments on "
@@ -256,15 +257,23 @@ def _debt(results: CompanyProfile) -> list[tuple[str, str]]:
     return [("Debt service", words)]
 
 
+def _no_debt(results: CompanyProfile) -> str:
+    if not results.is_read:
+        return _UNREAD
+    if (results.debt["status"] == "several_currencies").any():
+        return "Not compared: cash and loans are in several currencies."
+    return "No active loan payment, or no complete month, was seen."
+
+
 def _reading(results: CompanyProfile) -> tuple[tuple[str, str], ...]:
     shown = currency_sentence(results.flows["currency"], 0)
     others = [name for name in results.currencies if name not in set(results.flows["currency"].dropna())]
     beside = f" Months in {' and '.join(others)} are left out of it." if others else ""
     words = (
-        f"Class 1 (A) is the best, 5 (E) the worst. {shown}{beside} Payers, "
-        "payees and criteria are of the newest bank report; the grade follows the direction that the portfolio shows; "
-        "quantiles are of the newest financial report of every company. A day below zero is no incident: an authorised "
-        "overdraft is not known."
+        f"Class 1 (A) is the best, 5 (E) the worst. {shown}{beside} Payers and payees are of the newest bank report "
+        "whose entries can all be read, criteria of the newest; the grade follows the direction that the portfolio "
+        "shows; quantiles are of the newest financial report of every company. A day below zero is no incident: an "
+        "authorised overdraft is not known."
     )
     return (("How to read", words),)
 

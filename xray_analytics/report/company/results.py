@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...analysis import cashflow, monitoring, quality
 from ...analysis.cashflow import labels
+from ...analysis.cashflow.deduplication import has_basis
 from ...analysis.portfolio import flags, ratios
 from ...errors import InputError
 from ...grammar import identity
@@ -42,6 +43,7 @@ class CompanyProfile:
     metrics: pd.DataFrame
     entries: TransactionResults
     parties: pd.DataFrame
+    is_read: bool
     watch: pd.DataFrame
     debt: pd.DataFrame
     declared: pd.DataFrame
@@ -114,6 +116,8 @@ def analysed(
     entries = of_transactions({"reports": reports, **mine})
     families = cashflow.categories(transactions)
     operating = cashflow.operating(transactions, families)
+    bank = reports[reports["product"] == "bank"]
+    readable = bank[has_basis(bank)]
     every_flow = cashflow.monthly_flows(mine["monthly_summaries"], reports, operating=operating, statements=None)
     flows, _ = cashflow.in_main_currency(every_flow)
     coverage = quality.coverage(statements, reports, as_of=as_of)
@@ -130,7 +134,8 @@ def analysed(
         daily=daily,
         metrics=cashflow.company_metrics(flows, as_of=as_of),
         entries=entries,
-        parties=top_parties(operating, reports),
+        parties=top_parties(operating, readable),
+        is_read=not readable.empty,
         watch=monitoring.watch_list(reports, every_flow, entries.incidents, entries.recurring, as_of=as_of),
         debt=monitoring.debt_service(every_flow, entries.recurring),
         declared=ratios.declared_vs_banked(reports, frames["request_notes"], every_flow),
@@ -164,10 +169,16 @@ def newest_days(daily: pd.DataFrame, reports: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def top_parties(operating: pd.DataFrame, reports: pd.DataFrame) -> pd.DataFrame:
-    """The largest payers and payees of the newest bank report: `side`, `party`, `n`, `total`, `share_ratio`."""
-    bank = reports[reports["product"] == "bank"].sort_values(["created_at", "report_id"])
-    rows = operating[operating["report_id"].isin(bank["report_id"].tail(1)) & (operating["amount"] != 0)]
+def top_parties(operating: pd.DataFrame, bank: pd.DataFrame) -> pd.DataFrame:
+    """The largest payers and payees of the newest of these bank reports, in the currency of most of its entries.
+
+    `side`, `party`, `n`, `total`, `share_ratio`; none without a report.
+    """
+    newest = bank.sort_values(["created_at", "report_id"])["report_id"].tail(1)
+    rows = operating[operating["report_id"].isin(newest) & (operating["amount"] != 0)]
+    name = rows["currency"].value_counts().sort_index().sort_values(ascending=False, kind="stable").index[:1]
+    only = rows["currency"].nunique() < 2
+    rows = rows[rows["currency"].isin(name)] if not only else rows
     party = labels.counterparties(rows["counterparty"], rows["label"])
     side = (rows["amount"] > 0).map({True: "credit", False: "debit"})
     sums = rows.assign(party=party, side=side, size=rows["amount"].abs()).groupby(["side", "party"])["size"]

@@ -14,6 +14,7 @@ from ...analysis.portfolio import flags, migration
 from ...analysis.portfolio.agreement import ClassAgreement
 from ...analysis.portfolio.disclosure import hidden_cells, suppressed
 from ...errors import InputError
+from ..currency import currency_sentence
 from ..document.page import FEWEST_FOR_SHARES, Figure, base_sentence, dated, figure, grid
 from ..edition import Edition
 
@@ -184,6 +185,8 @@ def concentration_figures(exposures: pd.DataFrame, parties: pd.DataFrame, editio
         drawn_figure = _unless_hidden(
             edition, charts.plot_concentration, drawn, definition, numbers=grid(table, heads), counted="names"
         )
+    parties, n_others = cashflow.in_main_currency(parties)
+    beside = f" {currency_sentence(parties['currency'], n_others)}" if n_others else ""
     summary = parties.groupby("side")[["top_1_share_ratio", "top_5_share_ratio", "hhi_ratio"]].median().reset_index()
     words = {"side": "Side", "top_1_share_ratio": "Largest, median", "top_5_share_ratio": "Five largest, median"}
     return {
@@ -193,7 +196,7 @@ def concentration_figures(exposures: pd.DataFrame, parties: pd.DataFrame, editio
             charts.plot_counterparty_concentration,
             dated(parties, edition.as_of),
             "Operating credits by their largest payer and debits by their largest payee, over all days covered. A "
-            "name printed in two ways is two: shares are lower bounds.",
+            f"name printed in two ways is two: shares are lower bounds.{beside}",
             numbers=grid(summary, words),
         ),
     }
