@@ -103,7 +103,7 @@ def psi(
     >>> round(psi([50, 50], [60, 40]).value, 6)
     0.040547
     """
-    names, before, after = _aligned(expected, actual)
+    names, before, after = _held(expected, actual)
     if reference not in ("sample", "fixed"):
         raise InputError(f"reference is {reference!r}; choose 'sample' or 'fixed'")
     if floor is not None and (not is_number(floor, 0, 1) or floor in (0, 1)):
@@ -182,8 +182,14 @@ def stuart_maxwell(table: npt.ArrayLike | pd.DataFrame) -> Statistic:
     )  # fmt: skip
 
 
-def _aligned(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Floats]:
-    """Names of the bins that somebody is in, and both sides as floats."""
+def side_by_side(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Floats]:
+    """Names of all bins, and both sides as floats: by name where both have names, else in their order.
+
+    Raises
+    ------
+    InputError
+        The sides differ in length, or a number is negative or missing.
+    """
     sides = [pd.Series(x) if isinstance(x, Mapping | pd.Series) else None for x in (expected, actual)]
     if sides[0] is not None and sides[1] is not None:
         if any(side.isna().any() for side in sides if side is not None):
@@ -199,6 +205,12 @@ def _aligned(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Fl
         names = np.arange(len(before))
     if not (np.isfinite(before) & np.isfinite(after) & (before >= 0) & (after >= 0)).all():
         raise InputError("a bin holds a negative or missing number; give counts or shares")
+    return names, before, after
+
+
+def _held(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Floats]:
+    """The bins that somebody is in."""
+    names, before, after = side_by_side(expected, actual)
     held = (before > 0) | (after > 0)
     if held.sum() < 2 or before.sum() == 0 or after.sum() == 0:
         raise InputError("an index needs two bins or more, and somebody on either side")
