@@ -201,3 +201,41 @@ def test_term_structure__covers(figure):
 def test_term_structure__covers_in_full():
     for n in (50, 200, 1000):
         assert covered_term_structure(2000, n, np.random.default_rng(32)).min() >= 0.90
+
+
+def test_migration_matrix__shares_by_amount_beside_shares_by_number():
+    from xray_analytics.tables import EXPOSURES, REPORTS
+
+    reports = REPORTS.example(
+        report_id=list("abcd"), company_id=["x", "x", "y", "y"],
+        created_at=["2024-03-01", "2025-03-01", "2024-03-01", "2025-03-01"], bank_risk_class=[2, 2, 2, 3],
+    )  # fmt: skip
+    exposures = EXPOSURES.example(
+        company_id=["x", "y", "x", "y"], exposure_date=["2024-06-30", "2024-06-30", "2025-06-30", "2025-06-30"],
+        drawn=[100.0, 300.0, 1.0, 1.0], currency="EUR",
+    )  # fmt: skip
+    found = migration.migration_matrix(reports, product="bank", as_of="2025-12-31", exposures=exposures)
+    cells = found[found["n"] > 0].set_index("to_state")
+    assert cells["share_ratio"].to_dict() == {"2": 0.5, "3": 0.5}
+    assert cells["drawn_share_ratio"].to_dict() == {"2": 0.25, "3": 0.75}  # as it was on the day of the cohort
+    assert cells["drawn"].tolist() == [100.0, 300.0]
+    plain = migration.migration_matrix(reports, product="bank", as_of="2025-12-31")
+    assert found[plain.columns].equals(plain)
+    empty = migration.migration_matrix(REPORTS.empty(), product="bank", as_of="2025-12-31", exposures=exposures)
+    assert empty["drawn"].sum() == 0
+    later = migration.migration_matrix(
+        reports,
+        product="bank",
+        as_of="2025-12-31",
+        exposures=exposures.tail(2)[["company_id", "exposure_date", "drawn", "currency", "recorded_at"]],
+    )
+    assert later["drawn"].sum() == 0
+    with pytest.raises(InputError, match="amounts are of companies"):
+        migration.migration_matrix(
+            reports,
+            product="bank",
+            as_of="2025-12-31",
+            exposures=exposures,
+            level="group",
+            companies=pd.DataFrame({"company_id": ["x"], "group_id": ["g"]}),
+        )

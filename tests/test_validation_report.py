@@ -177,7 +177,7 @@ def test_page__says_policy_horizon_base_and_power(found, tmp_path):
     assert not re.findall(r"(?:src|href)=\"(?!#)", page)
     with pytest.raises(InputError, match="exists already"):
         report.write_validation_report(found, tmp_path / "v.html")
-    with pytest.raises(InputError, match=r"there are \.html, \.xlsx"):
+    with pytest.raises(InputError, match=r"there are \.html, \.xlsx, \.pdf"):
         report.write_validation_report(found, tmp_path / "v.docx")
 
 
@@ -298,12 +298,14 @@ def test_command__joins_prints_and_writes(xray, store, tmp_path):
     path, outcomes = store
     (tmp_path / "mine.toml").write_text(SHIPPED.read_text().replace("min_companies = 2000", "min_companies = 200"))
     common = ("--store", path, "--outcomes", outcomes, "--policy", tmp_path / "mine.toml")
-    code, out, err = xray("validate", *common, "--out", tmp_path / "v.html", "--xlsx", tmp_path / "v.xlsx")
+    forms = ("--out", tmp_path / "v.html", "--xlsx", tmp_path / "v.xlsx", "--pdf", tmp_path / "v.pdf")
+    code, out, err = xray("validate", *common, *forms)
     assert (code, err) == (0, "")
     assert "Does it rank the risk?" in out
     assert "No verdict:" in out  # too few defaults
     assert (tmp_path / "v.html").exists()
     assert (tmp_path / "v.xlsx").exists()
+    assert (tmp_path / "v.pdf").read_bytes().startswith(b"%PDF-")
     code, out, _ = xray("validate", *common, "--out", tmp_path / "v.html", "--json", "--force")
     facts = json.loads(out)
     assert (code, facts["policy"]["min_companies"], facts["cohort"]) == (0, 200, "2024-12-31")

@@ -22,6 +22,7 @@ from .. import frames
 from ..days import months_later
 from ..frames import AsOf, Frame
 from ..guards import Classes, is_whole, on_scale, scale
+from .concentration import drawn_on
 from .counting import By, Level, at_level, columns_of, newest, with_companies
 from .default_spells import ENDED, ENDINGS, endings
 from .duration import SPELLS, generator_matrix
@@ -150,6 +151,7 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
     level: Level = "company",
     companies: Frame | None = None,
     classes: Classes = RISK_CLASSES,
+    exposures: Frame | None = None,
 ) -> pd.DataFrame:
     """How many companies of each class were in which state one horizon later, over all cohorts of `transition_table`.
 
@@ -162,13 +164,17 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
         is a group of its own.
     companies
         The table `companies`, needed for its columns in `by` and for the groups.
+    exposures
+        The table `exposures`: shares by amount beside those by number; not with groups.
 
     Returns
     -------
     DataFrame
         `by…`, `from_class` (1 very good … 5 very bad, then null for unrated), `to_state` (1–5, unrated, not_refreshed,
         and with `endings` closed and defaulted; all present, in that order), `n` (companies, once per cohort),
-        `share_ratio` (0–1, of the from-class; null where it is empty). The base is that of `transition_table`.
+        `share_ratio` (0–1, of the from-class; null where it is empty). With `exposures` also `drawn` (of companies
+        whose amount is known: on the newest day up to that of their cohort) and `drawn_share_ratio` (0–1, of the
+        from-class); tests of a matrix stay by number. The base is that of `transition_table`.
 
     Raises
     ------
@@ -186,6 +192,10 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
         reports, product=product, as_of=as_of, horizon_months=horizon_months, endings=endings, level=level,
         companies=companies, classes=classes,
     )  # fmt: skip
+    if exposures is not None:
+        if level == "group":
+            raise InputError("level='group' and exposures do not go together: amounts are of companies")
+        moves = moves.assign(drawn=_drawn(moves, exposures))
     counted: dict[str, Any] = {"with_endings": endings is not None, "classes": scale(classes)}
     base = moves.attrs["base"]
     if not groups:
@@ -201,6 +211,16 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
     return table
 
 
+def _drawn(moves: pd.DataFrame, exposures: Frame) -> pd.Series[Any]:
+    """The amount of each move on the newest day up to its cohort's; null where it is not known."""
+    parts = [pd.Series(dtype="float64")]
+    for day, rows in moves.groupby("cohort_date"):
+        amounts = drawn_on(exposures, pd.Timestamp(str(day)).date()).amounts.set_index("company_id")["drawn"]
+        parts.append(rows["company_id"].map(amounts).astype("float64"))
+    found: pd.Series[Any] = pd.concat(parts)
+    return found.reindex(moves.index)
+
+
 def _counted(moves: pd.DataFrame, groups: list[str], *, with_endings: bool, classes: Classes) -> pd.DataFrame:
     """The matrix of some moves, with the columns of the group that they all share."""
     states = [*map(str, classes), *(state for state in NO_CLASS if with_endings or state not in ENDED)]
@@ -210,6 +230,13 @@ def _counted(moves: pd.DataFrame, groups: list[str], *, with_endings: bool, clas
     table = counts.reindex(grid, fill_value=0).rename("n").reset_index()
     total = table.groupby("from_class")["n"].transform("sum")
     table["share_ratio"] = (table["n"] / total.where(total > 0)).astype("float64")
+    if "drawn" in moves:
+        amounts = (
+            moves.assign(from_class=moves["from_class"].fillna(0)).groupby(["from_class", "to_state"])["drawn"].sum()
+        )
+        table["drawn"] = amounts.reindex(grid, fill_value=0.0).to_numpy("float64")
+        sums = table.groupby("from_class")["drawn"].transform("sum")
+        table["drawn_share_ratio"] = (table["drawn"] / sums.where(sums > 0)).astype("float64")
     table["from_class"] = table["from_class"].astype("Int64").mask(lambda origin: origin == 0)
     table = table.astype({"to_state": "string", "n": "int64"})
     for name in reversed(groups):
