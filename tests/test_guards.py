@@ -113,7 +113,39 @@ E = pd.DataFrame(
     }
 )
 N = pd.DataFrame({"request_id": ["r"], "request_version": 1, "revenue_cents": 100_000_00})
+H = pd.DataFrame(
+    {
+        "cohort_date": pd.date_range("2018-12-31", periods=6, freq="YE"),
+        "n": 1000,
+        "n_defaults": [10, 20, 30, 40, 20, 30],
+    }
+)
+M = pd.DataFrame(
+    {"from_class": [1, 1, 2, 2, 2], "to_state": ["1", "2", "1", "2", "defaulted"], "n": [90, 10, 20, 70, 9]}
+)
+SPELLS = pd.DataFrame(
+    {
+        "company_id": ["x", "x", "y"],
+        "state": ["A", "B", "A"],
+        "start_date": pd.to_datetime(["2024-01-01", "2024-06-01", "2024-01-01"]),
+        "end_date": pd.to_datetime(["2024-06-01", "2025-01-01", "2025-01-01"]),
+    }
+)
+BINS = {"bins": 2, "min_n": 1, "min_defaults": 1}
 CALLS = {
+    validation.auc_unpaired: {"sample": S, "other": S, "confidence": 0.95},
+    validation.grade_concentration: {"initial": {"a": 10, "b": 5}, "current": {"a": 8, "b": 9}},
+    validation.default_rate_long_run: {"cohorts": H, "horizon_months": 12, "confidence": 0.95},
+    validation.default_correlation: {"cohorts": H, "horizon_months": 12, "confidence": 0.95},
+    validation.heterogeneity: {"sample": S, "level": 0.05},
+    validation.homogeneity: {"sample": S, "within": "other", "level": 0.05},
+    validation.recalibration: {"sample": S, "horizon_months": 12, "min_n": 1, "min_defaults": 1, "confidence": 0.95},
+    validation.woe_binning: {"sample": S, "feature": "score", **BINS},
+    validation.information_value: {"sample": S, "features": ["score", "other"], **BINS},
+    migration.cell_tests: {"matrix": M.head(4)},
+    migration.multi_year_matrix: {"matrix": M, "years": 2},
+    migration.term_structure: {"matrix": M, "years": 2, "confidence": 0.95},
+    migration.generator_matrix: {"spells": SPELLS, "horizon_months": 12},
     validation.auc: {"sample": S, "confidence": 0.95},
     validation.auc_difference: {"sample": S, "score": "score", "other": "other", "confidence": 0.95},
     validation.auc_drop: {"sample": S, "reference": 0.7, "confidence": 0.95},

@@ -423,3 +423,23 @@ def test_change_is_counted_from_the_day_asked_for(frames):
 def test_a_day_that_is_not_before_is_refused(snapshot, since):
     with pytest.raises(InputError, match="since is"):
         portfolio.analyse(snapshot, since=since)
+
+
+def test_migration__who_defaulted_or_closed_is_no_company_without_a_report(frames):
+    """The lender's files say what became of them; the chart counts it."""
+    from xray_analytics.report.portfolio.figures import movement_figures
+
+    rows = [
+        {"company_id": f"{no:09d}", "default_date": pd.Timestamp("2025-01-10") if no < 2 else None,
+         "exit_date": pd.Timestamp("2025-01-10") if no == 2 else None, "recorded_at": instant(0)}
+        for no in range(3)
+    ]  # fmt: skip
+    made = frames | {"outcomes": conformed("outcomes", rows)}
+    assert portfolio.analysed(made, EDITION).ends["state"].tolist() == ["defaulted", "defaulted", "closed"]
+    history = frames["reports"].assign(
+        created_at=pd.Timestamp("2024-06-01", tz="UTC"), available_at=pd.Timestamp("2024-06-01", tz="UTC")
+    )
+    edition = replace(EDITION, as_of="2025-12-31", since="2025-09-30")
+    shown = movement_figures(history, portfolio.analysed(made, EDITION).ends, edition)["bank_migration"]
+    states = shown.grid.frame.groupby("to_state")["n"].sum()
+    assert (states["defaulted"], states["closed"]) == (2, 1)

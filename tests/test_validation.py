@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from xray_analytics.analysis import validation as v
+from xray_analytics.analysis.validation.auc_intervals import newcombe
 from xray_analytics.analysis.validation.one_factor import chance_of_defaults
 from xray_analytics.errors import InputError
 
@@ -114,10 +115,17 @@ def test_auc_difference__by_brute_force():
 def test_auc_drop__is_one_sided_against_a_known_value():
     area = v.auc(ASAH)
     found = v.auc_drop(ASAH, reference=0.9)
-    expected = stats.norm.sf((0.9 - area.value) / np.sqrt(area.variance))
-    assert found.p_value == pytest.approx(expected, rel=1e-12)
+    assert found.parts["S (ECB)"] == pytest.approx((0.9 - area.value) / np.sqrt(area.variance), rel=1e-12)
+    at_the_reference = newcombe(np.array([0.9, area.value]), 41, 72)  # the variances as they would be there
+    errors = np.sqrt([at_the_reference[0], area.variance * at_the_reference[0] / at_the_reference[1]])
+    by_either = [stats.norm.sf(found.value / errors[0]), stats.t.sf(found.value / errors[1], 40)]
+    assert found.p_value == pytest.approx(max(by_either), rel=1e-12)
     assert v.auc_drop(ASAH, reference=area.value).p_value == 0.5
     assert (found.low, found.high) == (0.9 - area.high, 0.9 - area.low)
+    for reference in (area.high, area.low + 1e-9):  # test and interval are one inversion
+        assert v.auc_drop(ASAH, reference=reference).p_value == pytest.approx(
+            0.025 if reference > 0.8 else 0.975, abs=1e-6
+        )
 
 
 def test_somers_d__is_scipys():
@@ -295,7 +303,7 @@ def test_holm__printed():
 
 def test_statistic__reads_well():
     found = v.auc(ASAH)
-    assert repr(found).startswith("AUC 0.8237 · 95% interval 0.7358 … 0.8868 · n 113, 41 defaulted · detectable")
+    assert repr(found).startswith("AUC 0.8237 · 95% interval 0.7269 … 0.8886 · n 113, 41 defaulted · detectable")
     assert "<th>AUC</th><td>0.8237</td>" in found._repr_html_()
     assert "p-value 0.2524 (at most 0.01)" in repr(v.jeffreys(1000, 12, 0.01))
 

@@ -207,11 +207,14 @@ def test_vintage_curves__no_interval_where_a_company_is_there_twice_and_refusals
 def test_policy__is_complete_or_refused():
     text = SHIPPED.read_text()
     assert v.shipped_policy() == v.parsed_policy(text, "mine.toml")
+    assert v.shipped_policy().auc_reference is None  # nobody has set one
+    assert v.parsed_policy(f"{text}\nauc_reference = 0.75", "mine.toml").auc_reference == 0.75
     for changed, reason in (
         (text.replace("min_companies = 2000", ""), "mine.toml lacks min_companies"),
         (text + "\nfun = 1", "has unknown fun"),
         (text.replace("level = 0.05", 'level = "low"'), "level is 'low', where float is needed"),
-        (text.replace("auc_reference = 0.70", "auc_reference = 70"), "auc_reference is 70.0; allowed is 0.5 to 1"),
+        (text + "\nauc_reference = 70", "auc_reference is 70.0; allowed is 0.5 to 1"),
+        (text.replace("judge_too_high = true", "judge_too_high = 1"), "judge_too_high is 1, where bool is needed"),
         ("[", "is no TOML"),
     ):
         with pytest.raises(InputError, match=reason):
@@ -220,6 +223,6 @@ def test_policy__is_complete_or_refused():
 
 @pytest.mark.parametrize("odd", ["nan", "inf", "true"])
 def test_policy__a_number_that_is_none_is_refused(odd):
-    text = SHIPPED.read_text().replace("auc_reference = 0.70", f"auc_reference = {odd}")
+    text = f"{SHIPPED.read_text()}\nauc_reference = {odd}"
     with pytest.raises(InputError, match=r"mine\.toml: auc_reference is"):
         v.parsed_policy(text, "mine.toml")

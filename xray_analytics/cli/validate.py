@@ -43,6 +43,7 @@ def validate(
     policy: Annotated[Path | None, typer.Option(help="TOML file of thresholds; default the shipped ones.")] = None,
     out: Annotated[Path, typer.Option(help="Where to write the HTML file.")] = Path("validation.html"),
     xlsx: Annotated[Path | None, typer.Option(help="Where to write a workbook of the same numbers.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Where to write a PDF of the same page.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,7 +66,7 @@ def validate(
         policy=validation.read_policy(policy),
         command=shlex.join(["xray", *sys.argv[1:]]),
     )
-    written = [path for path in (out, xlsx) if path is not None]
+    written = [path for path in (out, xlsx, pdf) if path is not None]
     for path in written:
         validation.write_validation_report(found, path, overwrite=force)
     if as_json:

@@ -13,8 +13,6 @@ from itertools import pairwise
 from typing import Any
 
 import narwhals.stable.v2 as nw
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ...errors import InputError
@@ -23,15 +21,21 @@ from ...tables import COMPANY_KEY, REPORTS, RISK_CLASSES
 from .. import frames
 from ..days import months_later
 from ..frames import AsOf, Frame
-from ..guards import Classes, are_counts, is_whole, on_scale, scale
+from ..guards import Classes, is_whole, on_scale, scale
+from .concentration import drawn_on
 from .counting import By, Level, at_level, columns_of, newest, with_companies
 from .default_spells import ENDED, ENDINGS, endings
+from .duration import SPELLS, generator_matrix
+from .mobility import NO_CLASS, cell_tests, mobility
+from .term_structure import multi_year_matrix, term_structure
 
-__all__ = ["ENDINGS", "STATES", "TRANSITIONS", "endings", "migration_matrix", "mobility", "transition_table"]
+__all__ = [
+    "ENDINGS", "SPELLS", "STATES", "TRANSITIONS", "cell_tests", "endings", "generator_matrix", "migration_matrix",
+    "mobility", "multi_year_matrix", "term_structure", "transition_table",
+]  # fmt: skip
 __dir__ = __all__.copy
 
-_NO_CLASS = ("unrated", "not_refreshed", *ENDED)
-STATES = (*map(str, RISK_CLASSES), *_NO_CLASS)
+STATES = (*map(str, RISK_CLASSES), *NO_CLASS)
 TRANSITIONS = Table(
     "transitions",
     "One row per company and cohort, the result of transition_table.",
@@ -147,6 +151,7 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
     level: Level = "company",
     companies: Frame | None = None,
     classes: Classes = RISK_CLASSES,
+    exposures: Frame | None = None,
 ) -> pd.DataFrame:
     """How many companies of each class were in which state one horizon later, over all cohorts of `transition_table`.
 
@@ -159,13 +164,17 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
         is a group of its own.
     companies
         The table `companies`, needed for its columns in `by` and for the groups.
+    exposures
+        The table `exposures`: shares by amount beside those by number; not with groups.
 
     Returns
     -------
     DataFrame
         `by…`, `from_class` (1 very good … 5 very bad, then null for unrated), `to_state` (1–5, unrated, not_refreshed,
         and with `endings` closed and defaulted; all present, in that order), `n` (companies, once per cohort),
-        `share_ratio` (0–1, of the from-class; null where it is empty). The base is that of `transition_table`.
+        `share_ratio` (0–1, of the from-class; null where it is empty). With `exposures` also `drawn` (of companies
+        whose amount is known: on the newest day up to that of their cohort) and `drawn_share_ratio` (0–1, of the
+        from-class); tests of a matrix stay by number. The base is that of `transition_table`.
 
     Raises
     ------
@@ -183,6 +192,10 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
         reports, product=product, as_of=as_of, horizon_months=horizon_months, endings=endings, level=level,
         companies=companies, classes=classes,
     )  # fmt: skip
+    if exposures is not None:
+        if level == "group":
+            raise InputError("level='group' and exposures do not go together: amounts are of companies")
+        moves = moves.assign(drawn=_drawn(moves, exposures))
     counted: dict[str, Any] = {"with_endings": endings is not None, "classes": scale(classes)}
     base = moves.attrs["base"]
     if not groups:
@@ -198,78 +211,38 @@ def migration_matrix(  # noqa: PLR0913 - as transition_table
     return table
 
 
+def _drawn(moves: pd.DataFrame, exposures: Frame) -> pd.Series[Any]:
+    """The amount of each move on the newest day up to its cohort's; null where it is not known."""
+    parts = [pd.Series(dtype="float64")]
+    for day, rows in moves.groupby("cohort_date"):
+        amounts = drawn_on(exposures, pd.Timestamp(str(day)).date()).amounts.set_index("company_id")["drawn"]
+        parts.append(rows["company_id"].map(amounts).astype("float64"))
+    found: pd.Series[Any] = pd.concat(parts)
+    return found.reindex(moves.index)
+
+
 def _counted(moves: pd.DataFrame, groups: list[str], *, with_endings: bool, classes: Classes) -> pd.DataFrame:
     """The matrix of some moves, with the columns of the group that they all share."""
-    states = [*map(str, classes), *(state for state in _NO_CLASS if with_endings or state not in ENDED)]
+    states = [*map(str, classes), *(state for state in NO_CLASS if with_endings or state not in ENDED)]
     origins = [*classes, 0]
     grid = pd.MultiIndex.from_product([origins, states], names=["from_class", "to_state"])
     counts = moves.assign(from_class=moves["from_class"].fillna(0)).groupby(["from_class", "to_state"]).size()
     table = counts.reindex(grid, fill_value=0).rename("n").reset_index()
     total = table.groupby("from_class")["n"].transform("sum")
     table["share_ratio"] = (table["n"] / total.where(total > 0)).astype("float64")
+    if "drawn" in moves:
+        amounts = (
+            moves.assign(from_class=moves["from_class"].fillna(0)).groupby(["from_class", "to_state"])["drawn"].sum()
+        )
+        table["drawn"] = amounts.reindex(grid, fill_value=0.0).to_numpy("float64")
+        sums = table.groupby("from_class")["drawn"].transform("sum")
+        table["drawn_share_ratio"] = (table["drawn"] / sums.where(sums > 0)).astype("float64")
     table["from_class"] = table["from_class"].astype("Int64").mask(lambda origin: origin == 0)
     table = table.astype({"to_state": "string", "n": "int64"})
     for name in reversed(groups):
         value = moves[name].iloc[0] if len(moves) else None
         table.insert(0, name, pd.Series([value] * len(table), dtype=moves[name].dtype))
     return table
-
-
-def mobility(matrix: pd.DataFrame, *, classes: Classes | None = None) -> pd.DataFrame:
-    """How much a migration matrix moves, on the classes alone: only companies rated at both ends count.
-
-    Parameters
-    ----------
-    matrix
-        The result of `migration_matrix`, or any frame of `from_class`, `to_state` and `n`.
-    classes
-        The scale, from the best class, 1, to the worst; by default from 1 to the largest class in the matrix, of five.
-
-    Returns
-    -------
-    DataFrame
-        `figure`, `value` (float64), `n` (companies it rests on), one row each: ``downgrade_share`` and
-        ``upgrade_share`` (0–1, of those rated at both ends); ``upper_bandwidth`` (downgrades) and ``lower_bandwidth``
-        (upgrades): the classes moved over the classes that the movers could have moved at most, 0–1, n the movers;
-        ``trace_index`` (0 nobody moves, 1 the class tells nothing of the next; null unless every class had a
-        company). Null where there is nothing to divide by.
-
-    Raises
-    ------
-    InputError
-        A column is absent, a state or class is not on the scale, or `n` holds what is no count.
-
-    Notes
-    -----
-    Bandwidths: ECB (2019), "Instructions for reporting the validation results of internal models", 2.5.5.1. Trace
-    index: (K - trace P) / (K - 1), Shorrocks (1978), "The measurement of mobility", Econometrica 46.
-
-    Examples
-    --------
-    >>> counts = [[80, 15, 5], [10, 70, 20], [2, 18, 80]]
-    >>> cells = [(i + 1, str(j + 1), n) for i, row in enumerate(counts) for j, n in enumerate(row)]
-    >>> matrix = pd.DataFrame(cells, columns=["from_class", "to_state", "n"])
-    >>> mobility(matrix).set_index("figure")["value"].round(12).tolist()[2:]
-    [0.75, 0.64, 0.35]
-    """
-    missing = [name for name in ("from_class", "to_state", "n") if name not in matrix]
-    if missing:
-        raise InputError(f"the matrix lacks {', '.join(missing)}; give the result of migration_matrix")
-    if not are_counts(matrix["n"].to_numpy("float64", na_value=np.nan)):
-        raise InputError("the matrix holds negative counts, or what are none; give the result of migration_matrix")
-    counts = _square(matrix, classes)
-    total, worse, better = (int(part.sum()) for part in (counts, np.triu(counts, 1), np.tril(counts, -1)))
-    rows = [
-        ("downgrade_share", _ratio(worse, total), total),
-        ("upgrade_share", _ratio(better, total), total),
-        ("upper_bandwidth", _bandwidth(np.triu(counts, 1)), worse),
-        ("lower_bandwidth", _bandwidth(np.tril(counts, -1)), better),
-        ("trace_index", _trace_index(counts), total),
-    ]
-    result = pd.DataFrame(rows, columns=pd.Index(["figure", "value", "n"]))
-    result = result.astype({"figure": "string", "value": "float64", "n": "int64"})
-    result.attrs.update(matrix.attrs)
-    return result
 
 
 @dataclass(frozen=True)
@@ -336,38 +309,3 @@ def _ended(spells: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> dict
     is_default = spells["state"] == "defaulted"
     hit = {"closed": current & ~is_default, "defaulted": (current | begun) & is_default}
     return {state: spells.loc[rows, "company_id"] for state, rows in hit.items()}
-
-
-def _square(matrix: pd.DataFrame, classes: Classes | None) -> npt.NDArray[np.int64]:
-    """The counts of companies rated at both ends, from the best class to the worst."""
-    allowed = RISK_CLASSES if classes is None else scale(classes)
-    rated = matrix[matrix["from_class"].notna() & ~matrix["to_state"].isin(_NO_CLASS)]
-    sides = []
-    for name in ("from_class", "to_state"):
-        numbers = pd.to_numeric(rated[name], errors="coerce")
-        as_given = rated[name].astype("object").fillna("null")
-        on_scale(numbers.astype("object").where(numbers.notna(), as_given).rename(name), allowed)
-        sides.append(numbers.to_numpy("int64"))
-    origin, state = sides
-    size = len(allowed) if classes is not None else int(max(origin.max(initial=1), state.max(initial=1)))
-    counts = np.zeros((size, size), np.int64)
-    np.add.at(counts, (origin - 1, state - 1), rated["n"].to_numpy("int64"))
-    return counts
-
-
-def _bandwidth(moves: npt.NDArray[np.int64]) -> float | None:
-    """Classes moved over the most that the movers of each row could have moved."""
-    place = np.arange(len(moves))
-    furthest = np.maximum(place, len(moves) - 1 - place)
-    return _ratio((np.abs(np.subtract.outer(place, place)) * moves).sum(), (furthest * moves.sum(axis=1)).sum())
-
-
-def _trace_index(counts: npt.NDArray[np.int64]) -> float | None:
-    rows = counts.sum(axis=1)
-    if len(rows) < 2 or (rows == 0).any():
-        return None
-    return float((len(rows) - (np.diag(counts) / rows).sum()) / (len(rows) - 1))
-
-
-def _ratio(top: Any, bottom: Any) -> float | None:
-    return float(top / bottom) if bottom else None

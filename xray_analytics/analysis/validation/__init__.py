@@ -13,30 +13,40 @@ of rows never matters, and ties are the normal case: there are five classes.
 * Tests of probabilities ask for ``horizon_months``, which you declare for probability and outcome alike.
 * What is not rejected is not proven: every test says what it could have detected.
 
-Ranking: `auc`, `auc_difference`, `auc_drop`, `somers_d`, `ks`, `roc_curve`, `cap_curve`. A class: `jeffreys`,
-`binomial`, `calibration_table`, `default_rate_table`, `default_rate_interval`. All probabilities: `brier`,
-`spiegelhalter`, `hosmer_lemeshow`. Shifts: `psi`, `stuart_maxwell`. And `low_default_pd`, `vintage_curves`. Refuses
+Ranking: `auc`, `auc_difference`, `auc_unpaired`, `auc_drop`, `somers_d`, `ks`, `roc_curve`, `cap_curve`. A class:
+`jeffreys`, `binomial`, `calibration_table`, `default_rate_table`, `default_rate_interval`. Grades: `heterogeneity`,
+`homogeneity`, `grade_concentration`. All probabilities: `brier`, `spiegelhalter`, `hosmer_lemeshow`, and the repair,
+`recalibration`. Over the years: `default_rate_long_run`, `default_correlation`, `vintage_curves`, `low_default_pd`.
+Features: `information_value`, `woe_binning`. Shifts: `psi`, `stuart_maxwell`. Refuses
 samples of one class, probabilities outside 0 … 1 and too few groups. Distributions are scipy's. Thresholds are policy:
 `shipped_policy`.
 """
 
 from __future__ import annotations
 
+from .binning import Binning, information_value, woe_binning
 from .calibration import VERDICTS, binomial, calibration_table, holm, jeffreys
+from .comparison import auc_unpaired
 from .default_rates import default_rate_table
 from .discrimination import auc, auc_difference, auc_drop, cap_curve, ks, roc_curve, somers_d
+from .grade_concentration import grade_concentration
+from .grades import heterogeneity, homogeneity
 from .intervals import METHODS, default_rate_interval
+from .long_run import default_correlation, default_rate_long_run
 from .low_default import low_default_pd
 from .policy import Policy, parsed_policy, shipped_policy
 from .probability_scores import brier, hosmer_lemeshow, spiegelhalter
+from .recalibration import Recalibration, recalibration
 from .stability import StabilityIndex, psi, stuart_maxwell
 from .statistic import Statistic
 from .vintages import cumulative_incidence, vintage_curves
 
 __all__ = [
-    "METHODS", "VERDICTS", "Policy", "StabilityIndex", "Statistic", "auc", "auc_difference", "auc_drop", "binomial",
-    "brier", "calibration_table", "cap_curve", "cumulative_incidence", "default_rate_interval",
-    "default_rate_table", "holm", "hosmer_lemeshow", "jeffreys", "ks", "low_default_pd", "parsed_policy", "psi",
-    "roc_curve", "shipped_policy", "somers_d", "spiegelhalter", "stuart_maxwell", "vintage_curves",
+    "METHODS", "VERDICTS", "Binning", "Policy", "Recalibration", "StabilityIndex", "Statistic", "auc",
+    "auc_difference", "auc_drop", "auc_unpaired", "binomial", "brier", "calibration_table", "cap_curve",
+    "cumulative_incidence", "default_correlation", "default_rate_interval", "default_rate_long_run",
+    "default_rate_table", "grade_concentration", "heterogeneity", "holm", "homogeneity", "hosmer_lemeshow",
+    "information_value", "jeffreys", "ks", "low_default_pd", "parsed_policy", "psi", "recalibration", "roc_curve",
+    "shipped_policy", "somers_d", "spiegelhalter", "stuart_maxwell", "vintage_curves", "woe_binning",
 ]  # fmt: skip
 __dir__ = __all__.copy

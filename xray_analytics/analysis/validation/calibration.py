@@ -16,8 +16,8 @@ from ..frames import Frame
 from ..guards import is_number, is_whole
 from .default_rates import class_bounds
 from .intervals import check_counts, rate_bounds
-from .one_factor import chance_of_defaults, check_correlation
-from .statistic import CONFIDENCE, LEVEL, POWER, Statistic
+from .one_factor import chance_of_defaults, check_correlation, correlated_bounds
+from .statistic import CONFIDENCE, LEVEL, POWER, Statistic, reach
 from .tally import (
     SAMPLE,
     Floats,
@@ -30,8 +30,9 @@ from .tally import (
     named_sums,
 )
 
-VERDICTS = ("underestimated", "not_rejected", "too_few", "not_tested")
+VERDICTS = ("underestimated", "overestimated", "not_rejected", "too_few", "not_tested")
 _FACTOR = "default rate / probability"
+_TOO_HIGH = "p-value that it is not too high"
 
 
 def jeffreys(n: int, defaults: int, probability: float, *, confidence: float = CONFIDENCE) -> Statistic:
@@ -54,7 +55,8 @@ def jeffreys(n: int, defaults: int, probability: float, *, confidence: float = C
         ``value``: the default rate, with its Jeffreys interval; ``p_value`` of the hypothesis that the true rate is at
         most `probability`: small values say that the risk is underestimated. Without any default it stays what it is
         by formula, and is no reason to call a class underestimated. ``detectable``: the smallest multiple of
-        `probability` that this n would probably show.
+        `probability` that this n would probably show. ``parts``: the p-value of the other direction, that the
+        probability is not too high (the other tail of the posterior).
 
     Raises
     ------
@@ -78,11 +80,20 @@ def jeffreys(n: int, defaults: int, probability: float, *, confidence: float = C
         "default rate", defaults / n, n, defaults, float(low), float(high),
         p_value=_jeffreys_p(n, defaults, probability), null=f"at most {probability:.4g}",
         detectable=_detectable_jeffreys(n, probability), detectable_is=_FACTOR,
-        confidence=confidence, notes=() if defaults else ("without a default no class is called underestimated",),
+        parts={_TOO_HIGH: 1 - _jeffreys_p(n, defaults, probability)}, confidence=confidence,
+        notes=() if defaults else ("without a default no class is called underestimated",),
     )  # fmt: skip
 
 
-def binomial(n: int, defaults: int, probability: float, *, correlation: float = 0.0) -> Statistic:
+def binomial(  # noqa: PLR0913 - how companies hang together, and how sure one wants to be
+    n: int,
+    defaults: int,
+    probability: float,
+    *,
+    correlation: float = 0.0,
+    confidence: float = CONFIDENCE,
+    level: float = LEVEL,
+) -> Statistic:
     """The chance of so many defaults or more, if the probability of default is right.
 
     Parameters
@@ -92,12 +103,17 @@ def binomial(n: int, defaults: int, probability: float, *, correlation: float = 
     correlation
         Of the assets of the companies (one common factor), 0 to below 1; Basel's formulas use 0.12 to 0.24 for
         corporates. With any correlation, many more defaults are needed to reject.
+    confidence
+        Of the two-sided interval of the probability, all values rejected in neither direction.
+    level
+        One-sided, at which ``detectable`` is stated.
 
     Returns
     -------
     Statistic
-        ``value``: the default rate; ``p_value``: P(D ≥ `defaults`); ``detectable`` as in `jeffreys`, null where no
-        number of defaults would reject.
+        ``value``: the default rate; ``low`` and ``high``: see `default_rate_interval`; ``p_value``: P(D ≥ `defaults`);
+        ``parts``: P(D ≤ `defaults`), for the other direction, and the correlation; ``detectable`` as in `jeffreys`,
+        null where no number of defaults would reject.
 
     Raises
     ------
@@ -119,11 +135,16 @@ def binomial(n: int, defaults: int, probability: float, *, correlation: float = 
     check_counts(n, defaults)
     check_correlation(correlation)
     check_probabilities(np.array([probability]), "probability")
+    reach(confidence)
+    if not is_number(level, 0, 1):
+        raise InputError(f"level is {level}; give a probability, such as 0.05")
+    low, high = correlated_bounds(n, defaults, correlation, (1 - confidence) / 2)
+    fewer = 1 - chance_of_defaults(n, defaults + 1, probability, correlation)
     return Statistic(
-        "default rate", defaults / n, n, defaults,
+        "default rate", defaults / n, n, defaults, low, high,
         p_value=chance_of_defaults(n, defaults, probability, correlation), null=f"at most {probability:.4g}",
-        detectable=_detectable_binomial(n, probability, correlation), detectable_is=_FACTOR,
-        parts={"correlation": correlation} if correlation else {},
+        detectable=_detectable_binomial(n, probability, correlation, level), detectable_is=_FACTOR,
+        confidence=confidence, parts={_TOO_HIGH: fewer} | ({"correlation": correlation} if correlation else {}),
     )  # fmt: skip
 
 
@@ -137,6 +158,7 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
     confidence: float = CONFIDENCE,
     level: float = LEVEL,
     min_n: int = 1,
+    correlation: float = 0.0,
 ) -> DataFrame:
     """Mean probability of default against default rate, class by class, with a verdict that knows how many were asked.
 
@@ -155,17 +177,22 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
     confidence
         Of the two-sided intervals of the default rate: Jeffreys', clustered Wilson's.
     level
-        At which Holm-adjusted p-values call a class underestimated.
+        At which Holm-adjusted p-values call a class underestimated or overestimated: in either direction, so that a
+        table of right probabilities errs at twice this level at most.
     min_n
         Classes of fewer companies get no verdict.
+    correlation
+        Of assets, 0 to below 1: with one the tests are those of `binomial`, else Jeffreys'. The classes of one year
+        share the factor; Holm's adjustment holds all the same.
 
     Returns
     -------
     DataFrame
-        `by`, `n`, `n_defaults`, `mean_probability`, `default_rate_ratio`, `low`, `high`, `p_value` (one-sided
-        Jeffreys, hypothesis: the probability is not too low), `p_value_holm` (over the classes tested),
-        `detectable_factor` (see `jeffreys`), `verdict`: ``underestimated``, ``not_rejected`` (no proof of being
-        right: see what is detectable), ``too_few``, ``not_tested``. A class without a default is never underestimated.
+        `by`, `n`, `n_defaults`, `mean_probability`, `default_rate_ratio`, `low`, `high`, `p_value` (one-sided,
+        hypothesis: the probability is not too low), `p_value_holm` (over the classes tested), `p_value_over` and
+        `p_value_over_holm` (hypothesis: it is not too high), `detectable_factor` (see `jeffreys`), `verdict`:
+        ``underestimated``, ``overestimated``, ``not_rejected`` (no proof of being right: see what is detectable),
+        ``too_few``, ``not_tested``. A class without a default is never underestimated.
 
     Raises
     ------
@@ -188,6 +215,7 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
     ([[0.2524, 0.2524], [0.0084, 0.0169]], ['not_rejected', 'underestimated'])
     """
     check_horizon(horizon_months)
+    check_correlation(correlation)
     if not is_number(level, 0, 1) or not is_whole(min_n, 0):
         raise InputError(f"level is {level} and min_n {min_n}; give a probability and a whole number from 0 on")
     cells = _classes(sample, by, probability, cluster)
@@ -201,7 +229,7 @@ def calibration_table(  # noqa: PLR0913 - what a verdict rests on has to be said
     table["default_rate_ratio"] = table["n_defaults"] / table["n"]
     table["low"], table["high"] = class_bounds(table, cells, by, cluster, confidence)
     tested = (table["n"] >= min_n) & (cluster is None)
-    table = _tested(table, tested.to_numpy(bool), level, is_clustered=cluster is not None)
+    table = _tested(table, tested.to_numpy(bool), level, None if cluster is not None else correlation)
     result = table.drop(columns="sum").astype({"n": "int64", "n_defaults": "int64", "verdict": "string"})
     result.attrs["base"] = {
         "used": int(result["n"].sum()), "excluded": {"no_probability": n_missing}, "backfilled": None, "as_of": None,
@@ -255,21 +283,40 @@ def _classes(sample: Frame, by: str, probability: str, cluster: str | None) -> D
     return cells.astype(dict.fromkeys(("n", "n_defaults", "n_missing", "sum"), "float64"))
 
 
-def _tested(table: DataFrame, tested: Any, level: float, *, is_clustered: bool) -> DataFrame:
-    """The table with p-values, what is detectable, and verdicts."""
-    numbers = list(zip(table["n"], table["n_defaults"], table["mean_probability"], strict=True))
-    raw = np.array([_jeffreys_p(*row) for row in numbers])
-    p_value, adjusted = np.where(tested, raw, np.nan), np.full(len(table), np.nan)
-    adjusted[tested] = holm(raw[tested])
-    factors = [_detectable_jeffreys(int(n), mean) if not is_clustered else None for n, _, mean in numbers]
-    hit = (adjusted <= level) & (table["n_defaults"].to_numpy() > 0)
-    quiet = "not_tested" if is_clustered else "too_few"
-    return table.assign(
-        p_value=p_value,
-        p_value_holm=adjusted,
-        detectable_factor=np.array(factors, np.float64),
-        verdict=np.where(~tested, quiet, np.where(hit, "underestimated", "not_rejected")),
-    )
+def _tested(table: DataFrame, tested: Any, level: float, correlation: float | None) -> DataFrame:
+    """The table with p-values of both directions, what is detectable, and verdicts; no correlation: clustered."""
+    numbers = [
+        (int(n), int(bad), p) for n, bad, p in table[["n", "n_defaults", "mean_probability"]].itertuples(index=False)
+    ]
+    tails = np.array([_tails(*row, correlation or 0.0) for row in numbers])
+    found: dict[str, Floats] = {}
+    hits = []
+    for column, raw in zip(("p_value", "p_value_over"), tails.T, strict=True):
+        adjusted = np.full(len(table), np.nan)
+        adjusted[tested] = holm(raw[tested])
+        found |= {column: np.where(tested, raw, np.nan), f"{column}_holm": adjusted}
+        hits.append(adjusted <= level)
+    factors = [None if correlation is None else _detectable(n, p, correlation) for n, _, p in numbers]
+    quiet = "not_tested" if correlation is None else "too_few"
+    hits[0] &= table["n_defaults"].to_numpy() > 0
+    words = np.select([~tested, *hits], [quiet, *VERDICTS[:2]], "not_rejected")
+    return table.assign(**found, detectable_factor=np.array(factors, np.float64), verdict=words)
+
+
+def _tails(n: int, defaults: int, probability: float, correlation: float) -> tuple[float, float]:
+    """P-values of too low and of too high."""
+    if correlation == 0:
+        p_value = _jeffreys_p(n, defaults, probability)
+        return p_value, 1 - p_value
+    at_least = (chance_of_defaults(n, k, probability, correlation) for k in (defaults, defaults + 1))
+    p_value, more = at_least
+    return p_value, 1 - more
+
+
+def _detectable(n: int, probability: float, correlation: float) -> float | None:
+    if correlation == 0:
+        return _detectable_jeffreys(n, probability)
+    return _detectable_binomial(n, probability, correlation, LEVEL)
 
 
 def _jeffreys_p(n: float, defaults: float, probability: float) -> float:
@@ -283,8 +330,8 @@ def _detectable_jeffreys(n: int, probability: float) -> float | None:
     return float(stats.beta.ppf(POWER, needed, n - needed + 1)) / probability
 
 
-def _detectable_binomial(n: int, probability: float, correlation: float) -> float | None:
-    needed = _first(n, lambda k: chance_of_defaults(n, k, probability, correlation) <= LEVEL)
+def _detectable_binomial(n: int, probability: float, correlation: float, level: float) -> float | None:
+    needed = _first(n, lambda k: chance_of_defaults(n, k, probability, correlation) <= level)
     if needed is None or probability == 0:
         return None
     found = optimize.brentq(lambda rate: chance_of_defaults(n, needed, rate, correlation) - POWER, probability, 1)

@@ -16,6 +16,7 @@ from scipy import stats
 from ...errors import InputError
 from ..frames import Frame
 from ..guards import is_number
+from .auc_intervals import AreaEstimate
 from .statistic import CONFIDENCE, Statistic, detectable_shift, reach
 from .tally import Floats, Tally, tally
 
@@ -42,10 +43,11 @@ def auc(
     Returns
     -------
     Statistic
-        ``value`` (0–1; 0.5 is chance), ``variance`` (DeLong; clustered: Obuchowski), ``low`` and ``high`` on the logit
-        scale, ``detectable`` the change of the AUC against a fixed value. Without variance and interval where a class
-        has one observation only, or where the scores separate the classes wholly: the estimated variance is 0 then,
-        which says nothing. For at least 20 defaults.
+        ``value`` (0–1; 0.5 is chance), ``variance`` (DeLong; clustered: Obuchowski; null where a class has one
+        observation only), ``low`` and ``high``, ``detectable`` the drop from this AUC that a two-sided test would find.
+        From 100 defaults and non-defaults on the interval is on the logit scale; below it is the wider one of
+        `auc_intervals`, which covers 0.93 and more from 3 defaults on, also with five tied classes; under 3 there is
+        none, and a note says so.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def auc(
     Notes
     -----
     DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44, 837–845; clustered: Obuchowski (1997), Biometrics 53,
-    567–578; interval: Pepe (2003), "The statistical evaluation of medical tests", 5.2.
+    567–578; intervals: Pepe (2003), "The statistical evaluation of medical tests", 5.2, and `auc_intervals`.
 
     Examples
     --------
@@ -163,7 +165,9 @@ def auc_drop(
     -------
     Statistic
         ``value``: `reference` less AUC, above 0 where the ranking got worse; one-sided ``p_value`` of the hypothesis
-        that the AUC is not below the reference.
+        that the AUC is not below the reference, by the test of which the interval is the inversion: it is below
+        (1 − `confidence`)/2 just where the interval lies above 0. ``parts``: S of the ECB, whose normal distribution
+        holds for many defaults only.
 
     Raises
     ------
@@ -172,8 +176,9 @@ def auc_drop(
 
     Notes
     -----
-    S = (reference − AUC) / s against the standard normal, s² the variance of the current AUC: ECB (2019),
-    "Instructions for reporting the validation results of internal models", 2.5.4. The variance here is DeLong's.
+    S = (reference − AUC) / s, s² DeLong's variance of the current AUC: ECB (2019), "Instructions for reporting the
+    validation results of internal models", 2.5.4. Against the standard normal it rejected 6 to 25 % at 5 % under 30
+    defaults in simulation; the test here 5 % or less.
 
     Examples
     --------
@@ -183,17 +188,21 @@ def auc_drop(
     """
     if not is_number(reference, 0, 1):
         raise InputError(f"the reference AUC is {reference}; give a number between 0 and 1")
-    area = auc(sample, score=score, cluster=cluster, confidence=confidence)
-    value, known = reference - area.value, area.variance is not None and area.low is not None
-    error = float(np.sqrt(area.variance or 0.0))
-    low, high = (None if bound is None else reference - bound for bound in (area.high, area.low))
+    counts = tally(sample, [score], cluster=cluster)
+    (area,), covariance = _areas(counts, [score])
+    estimate = _estimate(area, covariance[0, 0], counts)
+    found = _area("AUC", area, covariance[0, 0], counts, confidence)
+    is_known = not estimate.why_not
+    low, high = (None if bound is None else reference - bound for bound in (found.high, found.low))
+    parts = {"AUC": area, "reference": reference}
+    if found.variance:
+        parts["S (ECB)"] = (reference - area) / float(np.sqrt(found.variance))
     return Statistic(
-        "AUC drop", value, area.n, area.n_defaults, low, high,
-        p_value=float(stats.norm.sf(value / error)) if known else None, variance=area.variance,
+        "AUC drop", reference - area, counts.n, counts.n_defaults, low, high,
+        p_value=estimate.chance_below(reference) if is_known else None, variance=found.variance,
         null=f"the AUC is at least {reference:.3g}",
-        detectable=detectable_shift(error, sides=1) if known else None, detectable_is="drop of the AUC",
-        confidence=confidence, n_missing=area.n_missing, n_clusters=area.n_clusters,
-        parts={"AUC": area.value, "reference": reference}, notes=area.notes,
+        detectable=estimate.detectable_drop(reference) if is_known else None, detectable_is="drop of the AUC",
+        confidence=confidence, n_missing=counts.n_missing, n_clusters=counts.n_clusters, parts=parts, notes=found.notes,
     )  # fmt: skip
 
 
@@ -309,23 +318,26 @@ def _curve(counts: Tally, score: str, shares: dict[str, Floats]) -> pd.DataFrame
 
 
 def _area(name: str, value: float, variance: float, counts: Tally, confidence: float) -> Statistic:
-    """An AUC with its interval on the logit scale, which stays within 0 and 1."""
-    width = reach(confidence)
-    notes: tuple[str, ...] = ()
-    known = bool(np.isfinite(variance))
-    low = high = None
-    if known and variance > 0:
-        logit, error = float(np.log(value / (1 - value))), float(np.sqrt(variance) / (value * (1 - value)))
-        low, high = (float(1 / (1 + np.exp(-(logit + side * width * error)))) for side in (-1, 1))
-    else:
-        why = "the estimated variance is 0, which says nothing" if known else "too few in one of the two classes"
-        notes = (f"no interval: {why}",)
+    """An AUC with its interval, which stays within 0 and 1."""
+    reach(confidence)
+    estimate = _estimate(value, variance, counts)
+    low, high = (None, None) if estimate.why_not else estimate.bounds(confidence)
+    known = float(variance) if np.isfinite(variance) else None
     return Statistic(
-        name, value, counts.n, counts.n_defaults, low, high, variance=float(variance) if known else None,
-        detectable=detectable_shift(float(np.sqrt(variance))) if low is not None else None,
-        detectable_is="change of the AUC", confidence=confidence, n_missing=counts.n_missing,
-        n_clusters=counts.n_clusters, notes=notes,
+        name, value, counts.n, counts.n_defaults, low, high, variance=known,
+        detectable=None if estimate.why_not else estimate.detectable_drop(value, sides=2),
+        detectable_is="drop of the AUC", confidence=confidence, n_missing=counts.n_missing,
+        n_clusters=counts.n_clusters, notes=(estimate.why_not,) if estimate.why_not else (),
     )  # fmt: skip
+
+
+def _estimate(value: float, variance: float, counts: Tally) -> AreaEstimate:
+    """The AUC with what it rests on: observations, or clusters that hold one, of either outcome."""
+    known = float(variance) if np.isfinite(variance) else 0.0
+    if counts.cluster is None:
+        return AreaEstimate(value, known, counts.n_defaults, counts.n - counts.n_defaults)
+    bad, good = (int((np.bincount(counts.cluster, x) > 0).sum()) for x in (counts.bad, counts.good))
+    return AreaEstimate(value, known, bad, good, is_clustered=True)
 
 
 def _areas(counts: Tally, scores: list[str]) -> tuple[list[float], Matrix]:

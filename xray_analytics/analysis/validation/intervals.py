@@ -10,6 +10,7 @@ from scipy import stats
 
 from ...errors import InputError
 from ..guards import is_whole
+from .one_factor import check_correlation, correlated_bounds
 from .statistic import CONFIDENCE, Statistic, reach
 from .tally import Floats, Integers
 
@@ -18,9 +19,14 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 
 def default_rate_interval(
-    n: int, defaults: int, *, method: Method = "jeffreys", confidence: float = CONFIDENCE
+    n: int,
+    defaults: int,
+    *,
+    method: Method = "jeffreys",
+    confidence: float = CONFIDENCE,
+    correlation: float = 0.0,
 ) -> Statistic:
-    """The default rate of independent companies with a two-sided interval.
+    """The default rate of a year with a two-sided interval, for independent companies or with a correlation of assets.
 
     Parameters
     ----------
@@ -34,6 +40,10 @@ def default_rate_interval(
         without any: offered because older reports use it.
     confidence
         Of the interval.
+    correlation
+        Of the assets of the companies (one common factor), 0 to below 1. With one the interval is that of the
+        probability of default behind the year: all values that `binomial` with this correlation rejects in neither
+        direction; `method` then plays no part.
 
     Returns
     -------
@@ -49,7 +59,8 @@ def default_rate_interval(
     -----
     Brown, Cai & DasGupta (2001), "Interval estimation for a binomial proportion", Statistical Science 16, 101–133;
     Agresti & Coull (1998), The American Statistician 52. Companies that default together make every one of them too
-    short: see `binomial` for a correlation.
+    short: with a correlation of 0.12, 1,000 companies and a probability of 1 %, Jeffreys' covers 0.44. Correlated: the
+    inversion of both one-sided tests of Vasicek's model, as Clopper and Pearson do it; covers 0.95 and more.
 
     Examples
     --------
@@ -58,8 +69,14 @@ def default_rate_interval(
     (0.0055, 0.07)
     """
     check_counts(n, defaults)
-    low, high = rate_bounds(float(n), float(defaults), method=method, confidence=confidence)
-    return Statistic("default rate", defaults / n, n, defaults, float(low), float(high), confidence=confidence)
+    check_correlation(correlation)
+    low, high = (float(x) for x in rate_bounds(float(n), float(defaults), method=method, confidence=confidence))
+    if correlation:
+        low, high = correlated_bounds(n, defaults, correlation, (1 - confidence) / 2)
+    parts = {"correlation": correlation} if correlation else {}
+    return Statistic(
+        "default rate", defaults / n, n, defaults, low, high, confidence=confidence, parts=parts
+    )  # fmt: skip
 
 
 def rate_bounds(

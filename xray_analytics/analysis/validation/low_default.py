@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import stats
 
 from ...errors import InputError
 from ..guards import is_number
 from .intervals import check_counts
-from .one_factor import chance_of_defaults, check_correlation
-
-_FURTHEST = 9.0  # standard deviations: PDs from 1e-19 to 1
+from .one_factor import check_correlation, correlated_bounds
 
 
 def low_default_pd(
@@ -81,12 +79,6 @@ def low_default_pd(
 
 
 def _bound(n: int, defaults: int, confidence: float, correlation: float) -> float:
-    if defaults == n:
-        return 1.0
-    if correlation == 0:
+    if correlation == 0 and defaults < n:
         return float(stats.beta.ppf(confidence, defaults + 1, n - defaults))
-
-    def excess(quantile: float) -> float:
-        return chance_of_defaults(n, defaults + 1, float(special.ndtr(quantile)), correlation) - confidence
-
-    return float(special.ndtr(optimize.brentq(excess, -_FURTHEST, _FURTHEST, xtol=1e-11)))
+    return correlated_bounds(n, defaults, correlation, 1 - confidence)[1]

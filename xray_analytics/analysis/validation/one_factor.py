@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from scipy import special
+from scipy import optimize, special
 
 from ...errors import InputError
 from ..guards import is_number
 from .tally import Floats
 
+_FURTHEST = 9.0  # standard deviations: PDs from 1e-19 to 1
 _EDGE = 8.5  # of the common factor; beyond it lies less than 1e-16
 _STEPS = np.array([-40.0, -12.0, -4.0, 0.0, 4.0, 12.0, 40.0])  # widths of the jump from no to all scenarios
 _NODES, _WEIGHTS = leggauss(48)
@@ -27,13 +28,34 @@ def chance_of_defaults(n: int, at_least: int, pd: float, correlation: float = 0.
     >>> round(chance_of_defaults(2, 1, 0.5), 12)
     0.75
     """
-    if at_least <= 0:
-        return 1.0
+    if at_least <= 0 or at_least > n:
+        return float(at_least <= 0)
     if correlation == 0 or pd in (0.0, 1.0):
-        return float(special.bdtrc(at_least - 1, n, pd))
+        return float(special.betainc(at_least, n - at_least + 1, pd))
     factor, weight = _grid(n, at_least, pd, correlation)
     given = special.ndtr((special.ndtri(pd) + np.sqrt(correlation) * factor) / np.sqrt(1 - correlation))
-    return float(np.clip(weight @ special.bdtrc(at_least - 1, n, given), 0, 1))
+    return float(np.clip(weight @ special.betainc(at_least, n - at_least + 1, given), 0, 1))
+
+
+def correlated_bounds(n: int, defaults: int, correlation: float, tail: float) -> tuple[float, float]:
+    """Bounds of the probability: those at which so many defaults or more, and so few or fewer, have the chance `tail`.
+
+    Without a correlation they are Clopper and Pearson's; with one they are those of the year's companies together.
+
+    Examples
+    --------
+    >>> [round(bound, 4) for bound in correlated_bounds(10, 0, 0.0, 0.5)]  # (1 − pd)¹⁰ = 0.5
+    [0.0, 0.067]
+    """
+
+    def crossing(at_least: int, chance: float) -> float:
+        def excess(quantile: float) -> float:
+            return chance_of_defaults(n, at_least, float(special.ndtr(quantile)), correlation) - chance
+
+        return float(special.ndtr(optimize.brentq(excess, -_FURTHEST, _FURTHEST, xtol=1e-11)))
+
+    low = 0.0 if defaults == 0 else crossing(defaults, tail)
+    return low, 1.0 if defaults == n else crossing(defaults + 1, 1 - tail)
 
 
 def check_correlation(correlation: float) -> None:

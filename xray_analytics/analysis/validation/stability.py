@@ -17,6 +17,7 @@ from ..guards import are_counts, is_number
 from .statistic import LEVEL, Statistic
 from .tally import Floats
 
+_FEW, _DRAWS, _TINY = 5, 10_000, 1e-4  # expected in a bin; samples drawn; share of an empty bin there
 Bins: TypeAlias = "Sequence[float] | npt.NDArray[Any] | Mapping[Any, float] | pd.Series[Any]"
 
 
@@ -40,7 +41,7 @@ class StabilityIndex:
     @property
     def is_shifted(self) -> bool | None:
         """Whether the index is more than chance explains; null without counts."""
-        return None if self.benchmark is None else self.value > self.benchmark
+        return None if self.p_value is None else self.p_value <= LEVEL
 
     def facts(self) -> dict[str, str]:
         """Name and text of everything that is known, in reading order."""
@@ -82,7 +83,9 @@ def psi(
     StabilityIndex
         ``value``: 0 no shift, no upper bound, the same with both exchanged. ``benchmark``: its 95 % quantile if both
         samples come from the same population, (1/n + 1/m) χ²(B − 1), or χ²/m against a fixed reference. The usual
-        limits of 0.10 and 0.25 know nothing of n.
+        limits of 0.10 and 0.25 know nothing of n. Where a bin expects fewer than 5 on either side, as where one is
+        empty, χ² is wrong (with a floored empty bin it rejects 13 % at 5 %): there benchmark and ``p_value`` come
+        from a permutation of the companies between both sides (10,000 draws of fixed seed).
 
     Raises
     ------
@@ -103,7 +106,7 @@ def psi(
     >>> round(psi([50, 50], [60, 40]).value, 6)
     0.040547
     """
-    names, before, after = _aligned(expected, actual)
+    names, before, after = _held(expected, actual)
     if reference not in ("sample", "fixed"):
         raise InputError(f"reference is {reference!r}; choose 'sample' or 'fixed'")
     if floor is not None and (not is_number(floor, 0, 1) or floor in (0, 1)):
@@ -117,12 +120,18 @@ def psi(
     e, a = (np.where(x == 0, floor, x) for x in shares) if floor is not None else shares
     terms = (a - e) * np.log(a / e)
     bins = pd.DataFrame({"bin": names, "expected_ratio": shares[0], "actual_ratio": shares[1], "contribution": terms})
-    value, scale = float(terms.sum()), _scale(n_expected, n_actual, reference)
-    benchmark = None if scale is None else float(scale * stats.chi2.isf(LEVEL, len(bins) - 1))
-    return StabilityIndex(
-        value, bins, benchmark, None if scale is None else float(stats.chi2.sf(value / scale, len(bins) - 1)),
-        n_expected if reference == "sample" else None, n_actual, int(empty.sum()),
-    )  # fmt: skip
+    value = float(terms.sum())
+    n_before = n_expected if reference == "sample" else None
+    scale = _scale(n_expected, n_actual, reference)
+    benchmark = p_value = None
+    if scale is not None and n_actual is not None:
+        pooled = (before + after) / (before + after).sum() if n_before else e / e.sum()
+        if pooled.min() * min(n_actual, n_before or n_actual) < _FEW:
+            benchmark, p_value = _drawn(value, before, after, floor or _TINY, is_fixed=n_before is None)
+        else:
+            benchmark = float(scale * stats.chi2.isf(LEVEL, len(bins) - 1))
+            p_value = float(stats.chi2.sf(value / scale, len(bins) - 1))
+    return StabilityIndex(value, bins, benchmark, p_value, n_before, n_actual, int(empty.sum()))
 
 
 def stuart_maxwell(table: npt.ArrayLike | pd.DataFrame) -> Statistic:
@@ -182,8 +191,14 @@ def stuart_maxwell(table: npt.ArrayLike | pd.DataFrame) -> Statistic:
     )  # fmt: skip
 
 
-def _aligned(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Floats]:
-    """Names of the bins that somebody is in, and both sides as floats."""
+def side_by_side(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Floats]:
+    """Names of all bins, and both sides as floats: by name where both have names, else in their order.
+
+    Raises
+    ------
+    InputError
+        The sides differ in length, or a number is negative or missing.
+    """
     sides = [pd.Series(x) if isinstance(x, Mapping | pd.Series) else None for x in (expected, actual)]
     if sides[0] is not None and sides[1] is not None:
         if any(side.isna().any() for side in sides if side is not None):
@@ -199,10 +214,35 @@ def _aligned(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Fl
         names = np.arange(len(before))
     if not (np.isfinite(before) & np.isfinite(after) & (before >= 0) & (after >= 0)).all():
         raise InputError("a bin holds a negative or missing number; give counts or shares")
+    return names, before, after
+
+
+def _held(expected: Bins, actual: Bins) -> tuple[npt.NDArray[Any], Floats, Floats]:
+    """The bins that somebody is in."""
+    names, before, after = side_by_side(expected, actual)
     held = (before > 0) | (after > 0)
     if held.sum() < 2 or before.sum() == 0 or after.sum() == 0:
         raise InputError("an index needs two bins or more, and somebody on either side")
     return names[held], before[held], after[held]
+
+
+def _drawn(value: float, before: Floats, after: Floats, floor: float, *, is_fixed: bool) -> tuple[float, float]:
+    """What chance alone exceeds once in twenty, and how often it gives as much.
+
+    Two samples: all ways to deal the companies of both to the two sides (a permutation test, which is exact). Against a
+    fixed reference: samples out of it.
+    """
+    rng, both, n = np.random.default_rng(0), before + after, int(after.sum())
+    if is_fixed:
+        shares = np.where(before == 0, floor, before / before.sum())
+        dealt = rng.multinomial(n, shares / shares.sum(), _DRAWS)
+        rest = np.broadcast_to(before, dealt.shape)
+    else:
+        dealt = rng.multivariate_hypergeometric(both.astype(np.int64), n, _DRAWS, method="marginals")
+        rest = both - dealt
+    e, a = (np.where(side == 0, floor, side / side.sum(axis=1, keepdims=True)) for side in (rest, dealt))
+    found = ((a - e) * np.log(a / e)).sum(axis=1)
+    return float(np.quantile(found, 1 - LEVEL)), float((1 + (found >= value - 1e-12).sum()) / (1 + _DRAWS))
 
 
 def _size(numbers: Floats, side: str) -> int | None:

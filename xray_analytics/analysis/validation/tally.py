@@ -112,7 +112,9 @@ def tally(sample: Frame, columns: Sequence[str], *, cluster: str | None = None) 
     return Tally(cells.sort_values(order, ignore_index=True)[[*order, "n", "n_defaults"]], n_missing)
 
 
-def counted(sample: Frame, columns: Sequence[str], cluster: str | None, *, by: str | None = None) -> nw.LazyFrame[Any]:
+def counted(
+    sample: Frame, columns: Sequence[str], cluster: str | None, *, by: str | Sequence[str] | None = None
+) -> nw.LazyFrame[Any]:
     """The sample, lazily and row by row: numeric columns as float64, `n`, `n_defaults`, `n_unknown`, `n_wrong`.
 
     Raises
@@ -120,8 +122,9 @@ def counted(sample: Frame, columns: Sequence[str], cluster: str | None, *, by: s
     InputError
         As in `tally`.
     """
-    names = _names(sample)
-    given = [name for name in (*columns, cluster, by) if name is not None]
+    names = frame_names(sample)
+    groups = [by] if isinstance(by, str) else list(by or ())
+    given = [*columns, *([cluster] if cluster else []), *groups]
     if "defaulted" in names:
         held = ["defaulted", *(["company_id"] if "company_id" in names else [])]
     elif {"n", "n_defaults"} <= names:
@@ -221,7 +224,14 @@ def check_horizon(horizon_months: int) -> str:
     return f"probability and outcome over {horizon_months} months, as declared"
 
 
-def _names(sample: Frame) -> set[str]:
+def frame_names(sample: Frame) -> set[str]:
+    """The columns of a sample.
+
+    Raises
+    ------
+    InputError
+        It is no frame.
+    """
     try:
         return set(nw.from_native(sample).lazy().collect_schema())
     except (TypeError, ValueError, NarwhalsError) as error:

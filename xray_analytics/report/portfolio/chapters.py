@@ -25,7 +25,7 @@ def document(results: Portfolio) -> Document:
     commit = f" · store commit {edition.commit}" if edition.commit is not None else ""
     drawn = {
         **figures.class_figures(results.reports, edition),
-        **figures.movement_figures(results.history, edition),
+        **figures.movement_figures(results.history, results.ends, edition),
         **figures.value_figures(results.reports, edition),
         **figures.criteria_figures(results.criteria, results.reports, edition),
         **figures.flow_figures(results.months, results.currency, edition),

@@ -61,8 +61,11 @@ def _trend_figures(reports: pd.DataFrame, product: str, edition: Edition) -> dic
     return figures
 
 
-def movement_figures(history: pd.DataFrame, edition: Edition) -> dict[str, Figure]:
-    """Of each product the stock then and now and the steps between, and what became of the classes in a year."""
+def movement_figures(history: pd.DataFrame, ends: pd.DataFrame, edition: Edition) -> dict[str, Figure]:
+    """Of each product the stock then and now and the steps between, and what became of the classes in a year.
+
+    `ends` is the result of `migration.endings`: who defaulted or closed is no company that was not refreshed.
+    """
     figures = {}
     heads = {"step": "Step", "risk_class": "Risk class", "n_in": "Into the class", "n_out": "Out of it"}
     for product in PRODUCTS:
@@ -78,7 +81,7 @@ def movement_figures(history: pd.DataFrame, edition: Edition) -> dict[str, Figur
             title=f"{product.capitalize()} risk class: what moved since {edition.since}",
             size=FLAT,
         )
-    matrix = migration.migration_matrix(history, product="bank", as_of=edition.as_of)
+    matrix = migration.migration_matrix(history, product="bank", as_of=edition.as_of, endings=ends)
     cells = {"from_class": "From class", "to_state": "To", "n": "Companies", "share_ratio": "Share of the row"}
     few = matrix.groupby("from_class", dropna=False)["n"].transform("sum") < FEWEST_FOR_SHARES
     table = matrix.assign(share_ratio=matrix["share_ratio"].where(~few), from_class=_class_words(matrix["from_class"]))
@@ -86,8 +89,8 @@ def movement_figures(history: pd.DataFrame, edition: Edition) -> dict[str, Figur
         edition,
         charts.plot_migration_matrix,
         matrix,
-        "Where the companies of each class were twelve months later, over the cohorts whose horizon has passed. Not "
-        "refreshed: no newer report, which says nothing of risk.",
+        "Where the companies of each class were twelve months later, over the cohorts whose horizon has passed. "
+        "Defaulted and closed by the lender's files. Not refreshed: no newer report, which says nothing of risk.",
         numbers=grid(table[table["n"] > 0], cells),
         counted="companies followed",
         size=WIDE,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ...analysis import cashflow, monitoring, portfolio, quality
+from ...analysis.portfolio import migration
 from ...analysis.portfolio.agreement import ClassAgreement
 from ...errors import InputError
 from ..currency import currency_sentence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 FEWEST_FOR_VERDICT = 2_000
 READ: Mapping[str, tuple[str, ...] | None] = {  # table: columns, None is all
     "reports": None, "monthly_summaries": None, "statement_summaries": None, "movement_metrics": None,
-    "companies": None, "outcomes": None, "drift": None, "exposures": None, "bank_flag_criteria": None,
+    "companies": None, "outcomes": None, "loans": None, "drift": None, "exposures": None, "bank_flag_criteria": None,
     "transactions": TRANSACTIONS,
     "quarantine": ("raw_sha256", "object_id", "stage", "code", "json_path", "fetched_at"),
 }  # fmt: skip
@@ -39,6 +40,7 @@ class Portfolio:
     companies: pd.DataFrame
     outcomes: pd.DataFrame
     exposures: pd.DataFrame
+    ends: pd.DataFrame
     criteria: pd.DataFrame
     flows: pd.DataFrame
     metrics: pd.DataFrame
@@ -159,6 +161,7 @@ def analysed(
         companies=frames["companies"],
         outcomes=frames["outcomes"],
         exposures=frames["exposures"],
+        ends=migration.endings(outcomes=frames["outcomes"], loans=_loans(frames)),
         criteria=frames["bank_flag_criteria"],
         flows=flows,
         metrics=cashflow.company_metrics(flows, as_of=as_of),
@@ -177,3 +180,9 @@ def analysed(
             outcomes=frames["outcomes"],
         ),
     )
+
+
+def _loans(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
+    """The loans, where there are any: closed is who has none left."""
+    loans = frames.get("loans")
+    return None if loans is None or loans.empty else loans

@@ -11,13 +11,14 @@ import pandas as pd
 from ...analysis import backtest, validation
 from ...analysis.days import months_earlier
 from ...analysis.guards import on_scale
-from ...analysis.validation.calibration import jeffreys
+from ...analysis.validation.one_factor import chance_of_defaults
 from ...analysis.validation.policy import Policy
 from ...errors import InputError
 from ...tables import RISK_CLASSES
 
 SCORES = {"bank": "risk_class", "financial": "default_probability"}
 SEGMENTS = {"sector": "Sector (division)", "size_class": "Size", "region": "Region"}
+NO_SUBJECT = ("closed", "in_default", "in_probation")  # no probability is of them
 ALL_COHORTS = "all (clustered)"
 _DIVISION = 2  # digits of a NACE code
 _MOST_COHORTS = 10
@@ -194,7 +195,7 @@ def _figures(
         table["mean_probability"] = table[by].map(sample.groupby(by)["default_probability"].mean())
         complete = table[by].map(sample["default_probability"].notna().groupby(sample[by]).all())
         table["p_value"] = [
-            jeffreys(n, bad, mean).p_value if whole and cluster is None else np.nan
+            chance_of_defaults(n, bad, mean, policy.asset_correlation) if whole and cluster is None else np.nan
             for n, bad, mean, whole in zip(
                 table["n"], table["n_defaults"], table["mean_probability"], complete, strict=True
             )

@@ -17,10 +17,16 @@ from .results import Validation
 WIDE = (10.6, 4.2)  # inches
 RATES = {"n": "Companies", "n_defaults": "Defaults", "default_rate_ratio": "Default rate", "low": "From", "high": "To"}
 AREA = {"auc": "AUC", "auc_low": "from", "auc_high": "to"}
-P_VALUES = {"p_value": "p-value", "p_value_holm": "p-value, Holm"}
+P_VALUES = {"p_value": "p-value", "p_value_holm": "p-value, Holm", "p_value_over_holm": "p-value of too high, Holm"}
 _SHARES = ("low", "high", "mean_probability")
 _PLAIN = ("value", "statistic", "auc", "auc_low", "auc_high", "herfindahl", "effective_classes")
-_WORDS = {"underestimated": "too low", "not_rejected": "not rejected", "too_few": "too few", "not_tested": "not tested"}
+_WORDS = {
+    "underestimated": "too low",
+    "overestimated": "too high",
+    "not_rejected": "not rejected",
+    "too_few": "too few",
+    "not_tested": "not tested",
+}
 _POINTS = 20  # of a curve in its table
 
 

@@ -1,4 +1,4 @@
-"""The validation report as a document and as a file: HTML or workbook."""
+"""The validation report as a document and as a file: HTML, workbook or PDF."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..document.write import write_document
 from . import chapters
 from .results import Validation
 
-FORMS = (".html", ".xlsx")
+FORMS = (".html", ".xlsx", ".pdf")
 
 
 @drawn_once
@@ -27,7 +27,7 @@ def render(results: Validation) -> str:
 def write_validation_report(results: Validation, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write the report to a file only its owner can read: whole, or not at all.
 
-    The ending of the name decides the form: ``.html`` or ``.xlsx``.
+    The ending of the name decides the form: ``.html``, ``.xlsx`` or ``.pdf``.
 
     Raises
     ------

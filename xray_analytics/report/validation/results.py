@@ -142,7 +142,9 @@ def analysed(
     day = found.observed[found.observed["as_of_date"] == found.date]
     return Validation(
         edition=edition, policy=policy, terms=terms, cohorts=found,
-        rate=validation.default_rate_interval(n, bad, confidence=policy.confidence),
+        rate=validation.default_rate_interval(
+            n, bad, confidence=policy.confidence, correlation=policy.asset_correlation
+        ),
         answers=verdicts.answers(found, tables["reports"], terms, policy),
         ranking=_ranking(found, terms, policy),
         roc=_or_none(lambda: validation.roc_curve(found.sample, score=terms.score)),
@@ -187,9 +189,12 @@ def _classes(found: Cohorts, terms: ValidationTerms, policy: Policy) -> pd.DataF
         found.sample,
         horizon_months=terms.horizon_months,
         confidence=policy.confidence,
-        level=policy.level,
+        level=verdicts.one_sided(policy),
         min_n=policy.min_class_companies,
+        correlation=policy.asset_correlation,
     )
+    if not policy.judge_too_high:
+        said["verdict"] = said["verdict"].replace("overestimated", "not_rejected")
     if verdicts.too_few(found, policy):
         said["verdict"] = verdicts.NO_VERDICT
     merged = said.merge(table[["risk_class", "p_value_inversion"]], on="risk_class", how="left")

@@ -14,9 +14,10 @@ from ...analysis.validation.stability import StabilityIndex
 from ...analysis.validation.statistic import Statistic
 from ...charts import class_label
 from ...errors import InputError
-from .cohorts import Cohorts, ValidationTerms, intake, judges_probabilities, same_companies
+from .cohorts import NO_SUBJECT, Cohorts, ValidationTerms, intake, judges_probabilities, same_companies, usable
 
 NO_VERDICT = "no verdict"
+_EXPECTED = 5  # defaults in a group of Hosmer and Lemeshow
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,24 @@ class Verdict:
         """The figure with its interval, as text."""
         if self.value is None:
             return "–"
-        is_count = self.figure in ("reversals", "classes too low")
-        form = ".2%" if self.figure == "default rate" else ".3f"
+        is_count = self.figure in ("reversals", "classes off")
+        form = ".2%" if self.figure in ("default rate", "left out") else ".3f"
         between = "" if self.low is None or self.high is None else f" ({self.low:{form}} to {self.high:{form}})"
         return f"{self.value:.0f} {self.figure}" if is_count else f"{self.figure} {self.value:{form}}{between}"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The statistics behind the verdicts; a sentence where one cannot be computed."""
+    """The statistics behind the verdicts; a sentence where one cannot be computed.
+
+    ``reference`` compares the AUC with that of the policy or of the oldest cohort; ``overall`` is the test with the
+    policy's correlation, ``independent`` the one without.
+    """
 
     ranking: Statistic | str
+    reference: Statistic | str
     overall: Statistic | str
-    correlated: Statistic | str
+    independent: Statistic | str
     forecasts: dict[str, Statistic | str]
     intake: StabilityIndex | str
     drift: Statistic | str
@@ -69,19 +75,28 @@ def answers(found: Cohorts, reports: pd.DataFrame, terms: ValidationTerms, polic
     known = sample[sample["default_probability"].notna()]
     n, bad = len(known), int(known["defaulted"].sum())
     mean = float(known["default_probability"].mean()) if n else 0.0
+    groups = int(np.clip(n * mean // _EXPECTED, 3, 10))  # so that each expects enough for chi-squared
     forecasts = {
         "Spiegelhalter": lambda: validation.spiegelhalter(sample, horizon_months=months),
-        "Hosmer-Lemeshow": lambda: validation.hosmer_lemeshow(sample, fitted=False, horizon_months=months),
+        "Hosmer-Lemeshow": lambda: validation.hosmer_lemeshow(
+            sample, fitted=False, horizon_months=months, groups=groups
+        ),
         "Brier": lambda: validation.brier(sample, confidence=policy.confidence, horizon_months=months),
     }
     return Answers(
-        ranking=_tried(
-            lambda: validation.auc_drop(
-                sample, score=terms.score, reference=policy.auc_reference, confidence=policy.confidence
+        ranking=_tried(lambda: validation.auc(sample, score=terms.score, confidence=policy.confidence)),
+        reference=_reference(found, terms, policy),
+        overall=on_probabilities(
+            lambda: validation.binomial(
+                n,
+                bad,
+                mean,
+                correlation=policy.asset_correlation,
+                confidence=policy.confidence,
+                level=one_sided(policy),
             )
         ),
-        overall=on_probabilities(lambda: validation.jeffreys(n, bad, mean, confidence=policy.confidence)),
-        correlated=on_probabilities(lambda: validation.binomial(n, bad, mean, correlation=policy.asset_correlation)),
+        independent=on_probabilities(lambda: validation.jeffreys(n, bad, mean, confidence=policy.confidence)),
         forecasts={name: on_probabilities(test) for name, test in forecasts.items()},
         intake=_intake(reports, found, terms, policy),
         drift=_drift(found, terms),
@@ -93,10 +108,15 @@ def verdicts(
 ) -> list[Verdict]:
     """One per question; none is given on a sample that the policy calls too small."""
     few = too_few(found, policy)
-    rows = [_ranking(made.ranking, policy, few)]
+    rows = [_ranking(made, policy, few)]
     if terms.product == "financial":
-        rows += [_overall(made, policy, few), _by_class(classes, policy, few, no_probability(terms, policy))]
+        rows += [
+            _overall(made, policy, few),
+            _fit(made, policy, few),
+            _by_class(classes, policy, few, no_probability(terms, policy)),
+        ]
     rows.append(_order(classes, policy, few))
+    rows.append(_complete(found, policy, few))
     return [*rows, _shift(made.intake, policy, few), _changed(made.drift, policy, few)]
 
 
@@ -119,52 +139,137 @@ def as_frame(rows: list[Verdict]) -> pd.DataFrame:
     )
 
 
-def _ranking(drop: Statistic | str, policy: Policy, few: str) -> Verdict:
-    question = "Does it rank the risk?"
-    if isinstance(drop, str):
-        return _open(question, "AUC", drop)
-    low, high = (None if b is None else policy.auc_reference - b for b in (drop.high, drop.low))
-    fell = drop.p_value is not None and drop.p_value <= policy.level
-    verdict = "below the reference" if fell else "not below the reference"
-    seen = "" if drop.detectable is None else f"a drop of {drop.detectable:.3f}"
-    verdict = verdict if drop.p_value is not None else NO_VERDICT
-    said = _said(verdict, few, f"against the reference {policy.auc_reference:.3g} of the policy")
-    area = drop.parts["AUC"]
-    return Verdict(question, "AUC", area, low, high, drop.p_value, drop.n, drop.n_defaults, seen, *said)
+def one_sided(policy: Policy) -> float:
+    """The level of each direction: half of it where probabilities that are too high are a breach as well."""
+    return policy.level / 2 if policy.judge_too_high else policy.level
+
+
+def _reference(found: Cohorts, terms: ValidationTerms, policy: Policy) -> Statistic | str:
+    """The AUC against that of the policy, or of the oldest cohort that has enough defaults: nobody else set one."""
+    if policy.auc_reference is not None:
+        known = policy.auc_reference
+        return _tried(
+            lambda: validation.auc_drop(found.sample, score=terms.score, reference=known, confidence=policy.confidence)
+        )
+    used = usable(found.observed)
+    for day in found.earlier:
+        earlier = used[used["as_of_date"] == day]
+        bad = int(earlier["defaulted"].sum())
+        if policy.min_defaults <= bad < len(earlier):
+            return _tried(
+                lambda earlier=earlier: validation.auc_unpaired(  # type: ignore[misc]
+                    earlier, found.sample, score=terms.score, confidence=policy.confidence
+                )
+            )
+    enough = f"no earlier cohort of {policy.min_defaults:,} defaults"
+    return f"nothing to compare with: no auc_reference in the policy, {enough}"
+
+
+def _ranking(made: Answers, policy: Policy, few: str) -> Verdict:
+    question, area, test = "Does it rank the risk?", made.ranking, made.reference
+    if isinstance(area, str):
+        return _open(question, "AUC", area)
+    figures = (area.value, area.low, area.high)
+    if isinstance(test, str) or test.p_value is None:
+        why = test if isinstance(test, str) else "; ".join(test.notes)
+        return Verdict(question, "AUC", *figures, None, area.n, area.n_defaults, "", NO_VERDICT, why)
+    if "reference" in test.parts:
+        p_value, against = test.p_value, f"against the reference {test.parts['reference']:.3g} of the policy"
+    else:
+        p_value = test.p_value / 2 if test.value > 0 else 1 - test.p_value / 2
+        against = f"against {test.parts['AUC']:.3f} of the oldest cohort with {policy.min_defaults:,} defaults"
+    seen = "" if test.detectable is None else f"a drop of {test.detectable:.3f}"
+    verdict = "below the reference" if p_value <= policy.level else "not below the reference"
+    return Verdict(question, "AUC", *figures, p_value, area.n, area.n_defaults, seen, *_said(verdict, few, against))
 
 
 def _overall(made: Answers, policy: Policy, few: str) -> Verdict:
-    question, test = "Are the probabilities high enough?", made.overall
-    if isinstance(test, str):
-        return _open(question, "default rate", test)
-    also = ""
-    if isinstance(made.correlated, Statistic) and policy.asset_correlation:
-        also = (
-            f"; with an asset correlation of {policy.asset_correlation:g} the p-value is {made.correlated.p_value:.3f}"
-        )
-    verdict = "too low" if (test.p_value or 0) <= policy.level and test.n_defaults else "not rejected"
+    question, test, alone = "Are the probabilities high enough?", made.overall, made.independent
+    if isinstance(test, str) or isinstance(alone, str):
+        return _open(question, "default rate", test if isinstance(test, str) else str(alone))
+    tails = [_tails(one) for one in (test, alone)]
+    p_value, apart = (min(1.0, 2 * min(both)) if policy.judge_too_high else both[0] for both in tails)
+    verdict = _direction(tails[0], test, policy)
     mean, seen = test.null.removeprefix("at most "), _factor(test.detectable)
-    said = _said(verdict, few, f"mean probability {mean}, over {policy.pd_horizon_months} months as declared{also}")
-    figures = (test.value, test.low, test.high, test.p_value, test.n, test.n_defaults)
-    return Verdict(question, "default rate", *figures, seen, *said)
+    why = (
+        f"mean probability {mean}, over {policy.pd_horizon_months} months as declared; with an asset correlation of "
+        f"{policy.asset_correlation:g}, as is the interval; as if companies were independent: "
+        f"{_direction(tails[1], test, policy)}, p-value {apart:.3g}"
+    )
+    figures = (test.value, test.low, test.high, p_value, test.n, test.n_defaults)
+    return Verdict(question, "default rate", *figures, seen, *_said(verdict, few, why))
+
+
+def _tails(test: Statistic) -> tuple[float, float]:
+    """P-values of too low and of too high."""
+    return test.p_value or 0.0, test.parts["p-value that it is not too high"]
+
+
+def _direction(tails: tuple[float, float], test: Statistic, policy: Policy) -> str:
+    if tails[0] <= one_sided(policy) and test.n_defaults:
+        return "too low"
+    return "too high" if policy.judge_too_high and tails[1] <= one_sided(policy) else "not rejected"
+
+
+def _fit(made: Answers, policy: Policy, few: str) -> Verdict:
+    """Both tests of all probabilities at once, adjusted for being two."""
+    question, one = "Do they fit company by company?", made.forecasts["Spiegelhalter"]
+    if isinstance(one, str):
+        return _open(question, "Spiegelhalter z", one)
+    other = made.forecasts["Hosmer-Lemeshow"]
+    p_values = np.array([one.p_value, np.nan if isinstance(other, str) else other.p_value], np.float64)
+    adjusted = validation.holm(p_values)
+    verdict = "not rejected"
+    if adjusted[0] <= policy.level:
+        verdict = "too low" if one.value > 0 else "too high"
+    elif adjusted[1] <= policy.level:
+        verdict = "do not fit"
+    beside = other if isinstance(other, str) else f"{other.value:.4g}, p-value {other.p_value:.3g}"
+    why = f"with Hosmer-Lemeshow ({beside}), Holm-adjusted; for independent companies: a bad year alone fails it"
+    least = float(np.nanmin(adjusted))
+    figures = (one.value, None, None, least, one.n, one.n_defaults, _factor(one.detectable))
+    return Verdict(question, "Spiegelhalter z", *figures, *_said(verdict, few, why))
 
 
 def _by_class(classes: pd.DataFrame, policy: Policy, few: str, unfit: str) -> Verdict:
-    question = "In every class?"
+    question, figure = "In every class?", "classes off"
     if unfit or "verdict" not in classes:
-        return _open(question, "classes too low", unfit or "there is no probability")
-    low = classes[classes["verdict"] == "underestimated"]
-    tested = classes["verdict"].isin(["underestimated", "not_rejected"])
-    named = ", ".join(class_label(None if pd.isna(c) else int(c)) for c in low["risk_class"])
-    factors = classes.loc[tested, "detectable_factor"]
-    seen = factors.dropna()
+        return _open(question, figure, unfit or "there is no probability")
+    off = classes[classes["verdict"].isin(["underestimated", "overestimated"])]
+    tested = classes["verdict"].isin(["underestimated", "overestimated", "not_rejected"])
+    named = [
+        f"{word}: {', '.join(class_label(None if pd.isna(c) else int(c)) for c in rows['risk_class'])}"
+        for word, verdict in (("too low", "underestimated"), ("too high", "overestimated"))
+        if len(rows := off[off["verdict"] == verdict])
+    ]
+    seen = classes.loc[tested, "detectable_factor"].dropna()
     reach = f"rate {seen.min():.2f} to {seen.max():.2f} times the probability, by class" if len(seen) else ""
-    smallest = classes.loc[tested, "p_value_holm"].min()
-    p_value = None if pd.isna(smallest) else float(smallest)
+    columns = ["p_value_holm", *(["p_value_over_holm"] if policy.judge_too_high else [])]
+    adjusted = classes.loc[tested, columns].to_numpy(np.float64)
+    p_value = min(1.0, float(np.nanmin(adjusted)) * len(columns)) if tested.any() else None
     n, bad = int(classes["n"].sum()), int(classes["n_defaults"].sum())
-    compared = f"{int(tested.sum())} of {len(classes)} classes tested, Holm-adjusted at {policy.level:g}"
-    said = _said(f"too low: {named}" if len(low) else "not rejected", few, compared)
-    return Verdict(question, "classes too low", float(len(low)), None, None, p_value, n, bad, reach, *said)
+    compared = (
+        f"{int(tested.sum())} of {len(classes)} classes tested, with an asset correlation of "
+        f"{policy.asset_correlation:g}, Holm-adjusted at {policy.level:g}"
+    )
+    said = _said("; ".join(named) or "not rejected", few, compared)
+    return Verdict(question, figure, float(len(off)), None, None, p_value, n, bad, reach, *said)
+
+
+def _complete(found: Cohorts, policy: Policy, few: str) -> Verdict:
+    """Who should be in the sample and is not: without a rating, with stale data, or without a known outcome."""
+    day = found.observed[found.observed["as_of_date"] == found.date]
+    subject = day[~day["excluded_because"].isin(NO_SUBJECT)]
+    left_out = len(subject) - len(found.sample)
+    share = left_out / len(subject)
+    reasons = subject["excluded_because"].fillna("outcome unknown")[
+        ~subject["company_id"].isin(found.sample["company_id"])
+    ]
+    named = ", ".join(f"{str(name).replace('_', ' ')} {n:,}" for name, n in reasons.value_counts().sort_index().items())
+    why = f"the policy allows {policy.max_left_out_ratio:.0%} of {len(subject):,}" + (f"; {named}" if named else "")
+    verdict = "too many left out" if share > policy.max_left_out_ratio else "within the policy"
+    figures = (share, None, None, None, len(subject), None, "")
+    return Verdict("Is everybody in the sample?", "left out", *figures, *_said(verdict, few, why))
 
 
 def _order(classes: pd.DataFrame, policy: Policy, few: str) -> Verdict:
