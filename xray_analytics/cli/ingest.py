@@ -15,6 +15,7 @@ from .options import (
     DEFAULT_STORE,
     CodeTypeOption,
     JsonOption,
+    LayoutOption,
     StoreOption,
     app,
     day,
@@ -97,6 +98,7 @@ def sync(
     since: Annotated[str | None, typer.Option(help="Only requests created on this day or later.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Calls under way at once.")] = None,
     processes: ProcessesOption = 1,
+    layout: LayoutOption = None,
     full: Annotated[bool, typer.Option("--full", help="List settled requests too.")] = False,
     recheck: Annotated[bool, typer.Option("--recheck", help="Fetch known reports again.")] = False,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Fetch quarantined reports again.")] = False,
@@ -110,7 +112,7 @@ def sync(
     from ..api.journal import Journal
     from ..ingest.sync import sync as fetch
 
-    settings = service_settings(workers)
+    settings = service_settings(workers, layout)
     with ExitStack() as stack:
         queue = journal_path(store)
         journal = stack.enter_context(Journal(queue)) if queue.exists() else None
@@ -139,6 +141,7 @@ def import_(
     store: StoreOption = DEFAULT_STORE,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Try quarantined payloads again.")] = False,
     processes: ProcessesOption = 1,
+    layout: LayoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring in report files (.json, .ndjson, .gz, .zst, .zip): no API needed.
@@ -154,6 +157,7 @@ def import_(
             open_store(store),
             sources=settings.get("sources"),
             aliases=settings.get("transaction_aliases"),
+            layout=layout or settings.get("layout"),
             quarantined=quarantined,
             processes=processes,
             progress=bars,

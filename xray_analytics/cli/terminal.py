@@ -98,6 +98,8 @@ def show_totals(result: IntakeResult) -> None:
         + (f"; {result.n_forgotten:,} of companies that were forgotten, not kept" if result.n_forgotten else "")
         + f"; {len(result.commits)} commit{'s' * (len(result.commits) != 1)}."
     )
+    for doubt, n_reports in result.doubts.items():
+        out.print(f"  {n_reports:,} reports contradict how they were read: {doubt}; see `xray inspect` and `xray fit`.")
     for issue in result.issues[:MAX_ISSUES]:
         out.print(f"  {plain(issue.subject)} ({plain(issue.code)}) {plain(issue.message)}")
     if len(result.issues) > MAX_ISSUES:

@@ -31,6 +31,7 @@ from ..store import Store
 from ..tidy.batch import Received, tidy
 from ..tidy.decode import KEPT
 from ..tidy.inspection import Inspection, inspect
+from ..tidy.layout import Given
 from ..tidy.transactions import with_shipped
 from .elements import elements, is_list
 from .run import Intake, IntakeResult, taking
@@ -62,6 +63,7 @@ def import_files(  # noqa: PLR0913
     *,
     sources: Mapping[str, str] | None = None,
     aliases: Mapping[str, tuple[str, ...]] | None = None,
+    layout: Given = None,
     quarantined: bool = False,
     processes: int = 1,
     progress: Progress | None = None,
@@ -77,7 +79,10 @@ def import_files(  # noqa: PLR0913
         Where to; locked for the length of the run.
     sources, aliases
         Product -> the service's word, default the documented ones; transaction column -> member names to look for,
-        replacing those of the shipped map.
+        replacing those of the layout.
+    layout
+        How payloads are read: a TOML file such as `xray fit` writes, its lines, or several of them; of several the
+        first that reads a report and every transaction of it, else the first that reads it. Default the shipped one.
     quarantined
         Try payloads again that were quarantined before.
     processes
@@ -99,6 +104,7 @@ def import_files(  # noqa: PLR0913
         command="import",
         sources=sources or DEFAULT_SOURCES,
         aliases=aliases,
+        layout=layout,
         processes=processes,
         retry=quarantined,
         undated=True,
@@ -176,7 +182,9 @@ def _bodies_in(path: Path, origin: str, limit: int) -> Iterator[_Body]:
         yield from _bodies(path.name, origin, stream, limit)
 
 
-def read_report(path: str | Path, *, fetched_at: datetime | None = None) -> dict[str, pd.DataFrame]:
+def read_report(
+    path: str | Path, *, fetched_at: datetime | None = None, layout: Given = None
+) -> dict[str, pd.DataFrame]:
     """The tables of one report file, without a store: table name -> frame, for every table of a report.
 
     Parameters
@@ -185,6 +193,8 @@ def read_report(path: str | Path, *, fetched_at: datetime | None = None) -> dict
         A file with one payload: ``{"report": {...}}`` or a bare report, plain or compressed.
     fetched_at
         When the bytes were received [UTC]; default the file's modification time.
+    layout
+        As in `import_files`.
 
     Raises
     ------
@@ -193,7 +203,7 @@ def read_report(path: str | Path, *, fetched_at: datetime | None = None) -> dict
     ReportError
         The report is not as documented; the message names the JSON path.
     """
-    tidied = tidy([_only(path, fetched_at)])
+    tidied = tidy([_only(path, fetched_at)], layout=layout)
     error = tidied.outcomes[0].error
     if error is not None:
         raise _in_file(path, error)

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..tables import CREDIT_DEBIT_PAIRS, TRANSACTION_ALIASES
+from ..tables import TRANSACTION_ALIASES
 from .batch import Received
 from .decode import refusal
-from .payload import SOURCES, Known, decode_strictly
-from .transactions import COLUMNS, Aliases, compile_aliases
+from .layout import layouts_of
+from .payload import Known, decode_strictly
+from .reader import Reader, compiled
+from .transactions import COLUMNS, Aliases
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,13 @@ def inspect(received: Iterable[Received], *, aliases: Aliases = TRANSACTION_ALIA
     ReportError
         A payload cannot be decoded. What a full reading would refuse besides is not looked at.
     """
-    columns = {name: column for column, (_, names) in compile_aliases(tuple(aliases.items())).items() for name in names}
-    columns |= {name: "amount" for pair in CREDIT_DEBIT_PAIRS for name in pair if name not in columns}
+    reader = compiled(layouts_of(None, aliases=aliases)[0])
+    columns = {name: field.column.name for name, field in reader.entry.fields.items()}
+    columns |= {name: "amount" for pair in reader.pairs for name in pair}
     seen: Counter[str] = Counter()
     n = 0
     for one in received:
-        raw = _item(one, aliases).get("raw")
+        raw = _item(one, reader).get("raw")
         entries = raw.get("allTransactions") if isinstance(raw, dict) else None
         found = [entry for entry in entries or () if isinstance(entry, dict)]
         n += len(found)
@@ -57,14 +60,11 @@ def inspect(received: Iterable[Received], *, aliases: Aliases = TRANSACTION_ALIA
     return Inspection(n, recognised, unrecognised, _settings_lines(unrecognised, set(recognised.values()), aliases))
 
 
-def _item(one: Received, aliases: Aliases) -> dict[str, Any]:
+def _item(one: Received, reader: Reader) -> dict[str, Any]:
     try:
-        return decode_strictly(one.body, one.kind, Known(aliases, _PRODUCTS)).item
+        return decode_strictly(one.body, one.kind, Known(reader)).item
     except Exception as error:  # whatever its class, as in `tidy`
         raise refusal(error) from None
-
-
-_PRODUCTS = {word: product for product, word in SOURCES.items()}
 
 
 def _settings_lines(unrecognised: dict[str, int], fed: set[str], aliases: Aliases) -> str:
