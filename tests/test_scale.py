@@ -17,10 +17,10 @@ from xray_analytics.errors import InputError, StoreError
 from xray_analytics.ingest import files
 from xray_analytics.ingest.files import import_files
 from xray_analytics.sandbox.payloads.reports import Economy, encode
+from xray_analytics.settings import DEFAULT_SOURCES
 from xray_analytics.store import Store
 from xray_analytics.store.remote.filesystem import place
 from xray_analytics.store.remote.published import PublishedStore
-from xray_analytics.tidy.layout import layouts_of
 
 FETCHED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -77,7 +77,7 @@ def on_tasks(n_tasks, bodies, url):
     rows = [row for batch in scale._keyed(read) for row in batch.to_pylist()]
     task_of = {key: number % n_tasks for number, key in enumerate(sorted({row["key"] for row in rows}))}
     rows.sort(key=lambda row: (task_of[row["key"]], row["fetched_at"], row["position"]))
-    work = scale._Work(url, layouts_of())
+    work = scale._Work(url, tables.TRANSACTION_ALIASES, dict(DEFAULT_SOURCES))
     said = []
     for _, payloads in groupby(rows, key=lambda row: task_of[row["key"]]):
         for batch in work.tidied([pa.RecordBatch.from_pylist(list(payloads))]):

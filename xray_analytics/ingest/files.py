@@ -32,7 +32,6 @@ from ..tidy.batch import Received, tidy
 from ..tidy.decode import KEPT
 from ..tidy.inspection import Inspection, inspect
 from ..tidy.layout import Given
-from ..tidy.transactions import with_shipped
 from .elements import elements, is_list
 from .run import Intake, IntakeResult, taking
 
@@ -210,7 +209,9 @@ def read_report(
     return {t.name: t.to_pandas(tidied.tables[t.name]) for t in (*tables.REPORT_TABLES, *tables.REQUEST_TABLES)}
 
 
-def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | None = None) -> Inspection:
+def inspect_file(
+    path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | None = None, layout: Given = None
+) -> Inspection:
     """What of one report file's transactions is recognised, and the settings lines that would map the rest.
 
     Raises
@@ -221,7 +222,7 @@ def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | N
         The file cannot be decoded.
     """
     try:
-        return inspect([_only(path)], aliases=with_shipped(aliases))
+        return inspect([_only(path)], aliases=aliases, layout=layout)
     except ReportError as error:
         said = _in_file(path, error)
     raise said  # out here, as its context would carry frames that hold the report

@@ -117,13 +117,14 @@ def tidy_archive(  # noqa: PLR0913
     if current(to) is not None:
         raise StoreError(f"a store is published at {to.url} already; name a prefix of its own for this archive")
     session = spark or engine.spark_session()
-    work = _Work(url, layouts_of(layout, sources=sources, aliases=aliases))
+    work = _Work(url, aliases, sources, layout)
+    layouts = work.layouts
     with _small_batches(session), _one_failure(to):
         payloads = _payloads(session, archived, fetched_at or started_at)
         keyed = payloads.repartition(tasks, "key") if tasks else payloads.repartition("key")
         ordered = keyed.sortWithinPartitions("fetched_at", "position")
         rows = ordered.mapInArrow(work.tidied, _RESULT).collect()
-    return _published(to, [_Row(*row) for row in rows], started_at, work.layouts)
+    return _published(to, [_Row(*row) for row in rows], started_at, layouts)
 
 
 class _Row(NamedTuple):
@@ -141,7 +142,14 @@ class _Work:
     """What a task needs, in plain values that travel."""
 
     url: str
-    layouts: tuple[Layout, ...]
+    aliases: Mapping[str, tuple[str, ...]] | None = None
+    sources: Mapping[str, str] | None = None
+    layout: Given = None
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts to try."""
+        return layouts_of(self.layout, sources=self.sources, aliases=self.aliases)
 
     def tidied(self, batches: Batches) -> Batches:
         """The payloads of one task, in order, into parts at the place; gives what is to be known of them."""
@@ -290,7 +298,7 @@ def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, pa.schema([(name, kinds.get(name, pa.string())) for name in rows[0]]))
 
 
-def _published(to: Place, rows: list[_Row], started_at: datetime, layouts: tuple[Layout, ...]) -> Scaled:
+def _published(to: Place, rows: list[_Row], started_at: datetime, layouts: tuple[Layout, ...] = ()) -> Scaled:
     """The store that these parts make, announced."""
     found: dict[str, list[Part]] = {}
     totals: Counter[str] = Counter()

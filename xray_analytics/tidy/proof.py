@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def _prove(product: Product, proof: Proof) -> None:
 
 
 def _entries_of(named: Sequence[str | None], days: Array, statements: Sequence[Statement]) -> list[Array | None]:
-    """The positions of each statement's transactions: by the id they name, else by day where no two statements overlap."""
+    """The positions of each statement's transactions: by the id they name, else by day where no statements overlap."""
     ids = [s.statement_id for s in statements]
     if None not in ids and len({*ids}) == len(ids) and {*named} <= {*ids}:
         places: dict[str | None, list[int]] = defaultdict(list)
@@ -86,7 +87,7 @@ def _entries_of(named: Sequence[str | None], days: Array, statements: Sequence[S
         return [np.array(places[one], np.int64) for one in ids]
     spans = [(_ordinal(s.start_date), _ordinal(s.end_date)) for s in statements]
     whole = sorted((a, b) for a, b in spans if a is not None and b is not None)
-    overlap = any(first[1] > second[0] for first, second in zip(whole, whole[1:], strict=False))
+    overlap = any(first[1] > second[0] for first, second in pairwise(whole))
     if overlap or len(whole) < len(spans):
         return [None] * len(statements)
     return [np.flatnonzero((days > a) & (days <= b)) if a is not None and b is not None else None for a, b in spans]

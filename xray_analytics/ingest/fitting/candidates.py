@@ -60,6 +60,7 @@ def roles_of(groups: Mapping[str, Group]) -> Roles:
 
 
 def is_code(leaf: Leaf) -> bool:
+    """Whether numbers of eight digits are no dates, as far as names tell."""
     return leaf.date_forms() == ["YYYYMMDD"] and "dat" not in plain(leaf.path)
 
 

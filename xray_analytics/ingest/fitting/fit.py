@@ -64,6 +64,13 @@ class Fit:
         """The layout, where it was found."""
         return None if self.questions or self.failures else Layout.of(self.document)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The lines, evidence, questions and failures as plain data."""
+        asked = [{"name": q.name, "options": list(q.options), "why": q.why} for q in self.questions]
+        said = {"evidence": list(self.evidence), "failures": list(self.failures)}
+        counts = {"n_samples": self.n_samples, "n_unread": self.n_unread, "n_statements": self.proof.n_statements}
+        return {"layout": self.document, "questions": asked, **said, **counts}
+
     def toml(self) -> str:
         """The layout as a TOML file, with the evidence as comments."""
         lines = [f"# {line}" for line in self.evidence]
@@ -126,6 +133,19 @@ def fit_layout(paths: Iterable[str | Path] | str | Path, *, answers: Mapping[str
     return _Search(received, reports, envelopes, n_unread, dict(answers or {})).run()
 
 
+def parsed_answers(texts: Iterable[str]) -> dict[str, str]:
+    """Answers from ``NAME=VALUE``, as a command line has them.
+
+    >>> parsed_answers(["unit=cents"])
+    {'unit': 'cents'}
+    """
+    pairs = [text.partition("=") for text in texts]
+    wrong = [name for name, sign, value in pairs if not (name and sign and value)]
+    if wrong:
+        raise InputError(f"--set {wrong[0]} is no answer; write NAME=VALUE, such as unit=cents")
+    return {name: value for name, _, value in pairs}
+
+
 def _samples(paths: Sequence[str | Path]) -> tuple[list[Received], list[Any], list[str], int]:
     """The samples that hold a list of transactions, their trees and envelopes, and how many could not be read."""
     received, reports, envelopes, n_unread = [], [], [], 0
@@ -160,7 +180,7 @@ class _Search:
     def run(self) -> Fit:
         """Find candidates, compare them, prove the best on what was held out."""
         order = list(range(len(self.reports)))
-        random.Random(7).shuffle(order)
+        random.Random(7).shuffle(order)  # noqa: S311 - which samples are held out is no secret
         held = order[::HELD_OUT] if len(order) >= HELD_OUT else order
         used = [at for at in order if at not in held] or order
         groups = groups_of(self.reports[at] for at in used)
@@ -182,13 +202,10 @@ class _Search:
         proof = self._prove(best[1], held)
         enough = proof if proof.n_statements >= FEWEST_STATEMENTS else self._prove(best[1], range(len(self.received)))
         if enough.n_statements < FEWEST_STATEMENTS:
-            return self._asked(
-                best[1],
-                enough,
-                (
-                    f"{enough.n_statements} statements prove too little: at least {FEWEST_STATEMENTS} are needed; give more reports",
-                ),
+            few = (
+                f"{enough.n_statements} statements prove too little, {FEWEST_STATEMENTS} are needed: give more reports"
             )
+            return self._asked(best[1], enough, (few,))
         if not _holds(enough):
             return self._asked(best[1], enough, tuple(_said(best[2], enough)))
         self._ask_about(passing)
@@ -214,8 +231,8 @@ class _Search:
 
     def _base(self, transactions: Group) -> dict[str, Any]:
         """The lines that names and values decide by themselves."""
-        names = [*dict.fromkeys(self.envelopes)]
-        parts: dict[str, Any] = {"report": sorted(names, key=lambda name: name == "")}
+        # Files may hold the same report in an envelope and bare, and a list of them is taken apart before it is read.
+        parts: dict[str, Any] = {"report": [*dict.fromkeys(filter(None, (*self.envelopes, "report", "data"))), ""]}
         for part in ("transactions", "statements", "criteria", "metrics"):
             group = getattr(self.roles, part)
             if group is not None:
@@ -396,7 +413,8 @@ class _Search:
         return any(sums(document) != ours for document in others)
 
     def _evidence(self, document: Mapping[str, Any], proof: Proof) -> Iterator[str]:
-        yield f"Fitted on {len(self.received)} reports; proved on {proof.n_reports} reports, {proof.n_statements} statements."
+        yield f"Fitted on {len(self.received)} reports."
+        yield f"Proved on {proof.n_reports} reports with {proof.n_statements} statements:"
         for check, made in sorted(proof.made.items()):
             yield f"{check}: {made - proof.failed[check]} of {made} checks hold"
         fed = {p[0] for c, p in document["transaction"].items() if c not in ("pair", "sign") and p}
@@ -421,9 +439,8 @@ def _texts(leaves: Sequence[Leaf]) -> str:
 
 
 def _spoken(values: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {_plain(value)}" for name, value in values.items() if name in ("dates", "zone", "decimal", "unit")
-    )
+    shown = ("dates", "zone", "decimal", "unit")
+    return ", ".join(f"{name} {_plain(value)}" for name, value in values.items() if name in shown)
 
 
 def _holds(proof: Proof) -> bool:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ...tidy.decode import Json
+from ...errors import ReportError
+from ...tidy.batch import Received
+from ...tidy.decode import Json, parse
+from ...tidy.drift import type_name
 from ...tidy.fields import Unexpected
 from ...tidy.layout import DATE_FORMS, Values
 from ...tidy.values import NUMBER, day_of
+from ..files import find, payloads
 from .words import plain
 
 MOST_VALUES = 4000  # of a path that are looked at
+_NAME = re.compile(r"[A-Za-z_\u00c0-\u024f][\w\u00c0-\u024f]{0,39}(?:\[\]|\{\})*")
 _IDS = ("id", "reportid", "uuid")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
 
@@ -194,3 +202,45 @@ def _scalars(node: Mapping[str, Json], path: str) -> Iterator[tuple[str, Json]]:
             yield from _scalars(value, here)
         elif type(value) is not list:
             yield here, value
+
+
+def described(paths: Iterable[str | Path]) -> str:
+    """The shapes in some samples as JSON: paths, kinds, counts and forms; no amount, name or text of any report."""
+    trees = []
+    for one in payloads(find(paths), fetched_at=datetime.now(UTC)):
+        try:
+            trees.append(unwrapped(parse(one.body)) if isinstance(one, Received) else ("", None))
+        except ReportError:
+            trees.append(("", None))
+    reports = [report for _, report in trees if report is not None]
+    groups = {_shown(path): _shape(group.leaves(), len(group.elements)) for path, group in groups_of(reports).items()}
+    alone = _shape(scalars_of(reports), len(reports))
+    return (
+        json.dumps({"n_samples": len(trees), "n_read": len(reports), "report": alone, "lists": groups}, indent=1) + "\n"
+    )
+
+
+def _shape(leaves: Mapping[str, Leaf], n: int) -> dict[str, Any]:
+    members = {_shown(path): _leaf_shape(leaf) for path, leaf in leaves.items()}
+    return {"n": n, "members": members}
+
+
+def _leaf_shape(leaf: Leaf) -> dict[str, Any]:
+    values = leaf.values
+    numbers = [v for v in values if type(v) in (int, float)]
+    texts = [v for v in values if type(v) is str]
+    return {
+        "kinds": dict(Counter(type_name(v) for v in values)),
+        "null_share": round(1 - len(values) / leaf.n, 2) if leaf.n else 0,
+        "few_values": len({repr(v) for v in values}) <= 2,
+        "dates": leaf.date_forms(),
+        "below_zero": any(v < 0 for v in numbers),
+        "whole": all(float(v).is_integer() for v in numbers),
+        "number_texts": sorted({sign for v in texts[:200] for sign in number_texts(v)}),
+        "longest_text": max(map(len, texts), default=0),
+    }
+
+
+def _shown(path: str) -> str:
+    """A path without what may be content: keys that are no plain names."""
+    return ".".join(step if _NAME.fullmatch(step) else "?" for step in path.split("."))

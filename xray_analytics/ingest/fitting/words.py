@@ -15,7 +15,8 @@ _TEXT: Mapping[str, Mapping[str, str]] = {
         "label": "label libelle description wording rawlabel text verwendungszweck buchungstext omschrijving narrative "
         "remittanceinformation motif designation intitule communication betreff details detail mededeling",
         "amount": "amount signedamount montant amt betrag bedrag value valeur umsatz sum somme",
-        "balance_after": "balance balanceafter runningbalance solde saldo kontostand soldeapres newbalance soldecourant",
+        "balance_after": "balance balanceafter runningbalance solde saldo kontostand soldeapres newbalance "
+        "soldecourant",
         "currency": "currency currencycode devise waehrung wahrung munt ccy munteenheid codedevise",
         "category": "category categoryname categorie kategorie rubrique rubriek",
         "counterparty": "counterparty counterpartyname thirdparty tiers contrepartie gegenpartei empfaenger empfanger "
@@ -36,11 +37,12 @@ _TEXT: Mapping[str, Mapping[str, str]] = {
         "page_count": "pagecount pages nombrepages nbpages seiten paginas nombredepages",
         "start_balance": "startbalance openingbalance soldedebut soldeinitial soldeouverture anfangssaldo beginsaldo "
         "opening",
-        "end_balance": "endbalance closingbalance soldefin soldefinal soldecloture endsaldo eindsaldo closing schlusssaldo",
+        "end_balance": "endbalance closingbalance soldefin soldefinal soldecloture endsaldo eindsaldo closing "
+        "schlusssaldo",
         "total_credit": "totalcreditamount totalcredit credits totalcredits totaldescredits summehaben creditamount "
         "totaalcredit credit",
-        "total_debit": "totaldebitamount totaldebit debits totaldebits totaldesdebits summesoll debitamount totaaldebet "
-        "debit",
+        "total_debit": "totaldebitamount totaldebit debits totaldebits totaldesdebits summesoll debitamount "
+        "totaaldebet debit",
         "movements": "movements mouvements status verdict bewegungen",
     },
     "criterion": {
@@ -106,7 +108,7 @@ def plain(name: str) -> str:
 
 
 def likeness(section: str, column: str, path: str) -> int:
-    """How much a path sounds like a column: 0 not at all; more is better, and what stands first among the words best."""
+    """How much a path sounds like a column: 0 is not at all, more is better, the first of the words is best."""
     steps = [plain(step) for step in path.split(".")]
     words = WORDS[section][column]
     named = [steps[-1], "".join(steps[-2:])] if len(steps) > 1 else [steps[-1]]
