@@ -9,6 +9,7 @@ from itertools import permutations
 from typing import Any
 
 from ...tidy.decode import Json
+from ...tidy.drift import mask
 from .samples import Group, Leaf, is_day, number_texts
 from .words import SIDES, likeness, plain
 
@@ -172,7 +173,7 @@ def _sides(leaves: Mapping[str, Leaf], amount: Leaf, taken: set[str]) -> Iterato
         first, second = sorted(words, key=lambda word: plain(str(word)) not in SIDES[1] and str(word) not in SIDES[1])
         for credit, debit in ((first, second), (second, first)):
             sign = {"member": path, "credit": [credit], "debit": [debit]}
-            what = f"{amount.path} with {path}: {credit!s:.12} credit, {debit!s:.12} debit"
+            what = f"{amount.path} with {path}: {mask(str(credit))} credit, {mask(str(debit))} debit"
             yield Amount({"amount": [amount.path], "sign": sign}, (amount.path, path), what=what)
 
 

@@ -270,9 +270,7 @@ class _Search:
         columns = [c for c in SECTIONS["transaction"] if c not in ("amount",)]
         named = candidates.assigned(self.entry, "transaction", columns, set())
         self._answer_columns(named)
-        if "booked_date" not in named:
-            dates = [path for path, leaf in self.entry.items() if leaf.is_date and path not in named.values()]
-            named |= {"booked_date": dates[0]} if dates else {}
+        self._booked(named)
         self._label(named)
         amounts = candidates.amounts_of(
             group, self.entry, {p for c, p in named.items() if c not in ("transaction_type",)}
@@ -311,6 +309,15 @@ class _Search:
                 named[name] = answer
             elif name not in ("unit", "zone", "dates", "decimal"):
                 raise InputError(f"--set {name}=…: no such question; answer unit, zone, dates, decimal or a column")
+
+    def _booked(self, named: dict[str, str]) -> None:
+        """A booking day that no name gives away: the only day there is, or a question."""
+        days = [path for path, leaf in self.entry.items() if leaf.is_date and path not in named.values()]
+        if "booked_date" not in named and days:
+            named["booked_date"] = days[0]
+            if len(days) > 1:
+                why = "each of these members is a day, and no name says which is that of the booking"
+                self.questions.append(Question("booked_date", tuple(days), why))
 
     def _label(self, named: dict[str, str]) -> None:
         """A label that no name gives away: the only free text, or a question."""
@@ -351,8 +358,7 @@ class _Search:
         if "unit" in self.answers:
             return self.answers["unit"]
         values = [v for leaf in numbers for v in leaf.values]
-        whole = all(type(v) is int or (type(v) is float and v.is_integer()) for v in values)
-        if whole and len(values) >= 20:
+        if all(map(_is_whole, values)) and len(values) >= 20:
             why = "every amount is a whole number, which cents always are and units hardly ever"
             self.questions.append(Question("unit", ("cents", "major"), why))
         return "major"
@@ -380,37 +386,27 @@ class _Search:
 
     def _ask_about(self, passing: list[tuple[Proof, dict[str, Any], str]]) -> None:
         """Ask where several candidates pass and do not mean the same."""
-        first = passing[0][1]
+        meant: dict[str, dict[str, Any]] = {}
+        for _, document, _ in passing:
+            meant.setdefault(repr(self._meaning(document)), document)
+        why = "each passes every check, and nothing inside the reports decides"
         for name in ("zone", "dates", "decimal"):
-            options = list(dict.fromkeys(str(_plain(d["values"].get(name))) for _, d, _ in passing))
-            if len(options) > 1 and name not in self.answers:
-                why = "both pass every check, and nothing inside the reports decides"
-                self.questions.append(Question(name, tuple(o if o != "None" else "UTC" for o in options), why))
-        amounts = {
-            repr(
-                (
-                    d["transaction"].get("amount"),
-                    d["transaction"].get("pair"),
-                    d["transaction"].get("sign"),
-                    d["values"].get("inverted"),
-                )
-            )
-            for _, d, _ in passing
-        }
-        if len(amounts) > 1 and self._differ(first, [d for _, d, _ in passing]):
-            members = tuple(dict.fromkeys(d["transaction"].get("amount", ["pair"])[0] for _, d, _ in passing))
-            self.questions.append(Question("amount", members, "each of them passes every check"))
+            options = dict.fromkeys(str(_plain(document["values"].get(name, "UTC"))) for document in meant.values())
+            if len(options) > 1:
+                self.questions.append(Question(name, tuple(options), why))
+        amounts = dict.fromkeys(document["transaction"].get("amount", ["pair"])[0] for document in meant.values())
+        if len(meant) > 1 and not self.questions:
+            self.questions.append(Question("amount", tuple(amounts), why))
 
-    def _differ(self, first: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether two readings give different amounts."""
-
-        def sums(document: Mapping[str, Any]) -> list[list[int]]:
-            known = Known(compiled(Layout.of(document)))
-            found = [_read(self.received[n], known) for n in range(min(3, len(self.received)))]
-            return [p.entries.units["amount"][0].tolist() for p in found if p is not None and p.entries is not None]
-
-        ours = sums(first)
-        return any(sums(document) != ours for document in others)
+    def _meaning(self, document: Mapping[str, Any]) -> list[Any]:
+        """What a reading says: amounts, days and the days of statements of the first reports."""
+        known, said = Known(compiled(Layout.of(document))), []
+        for one in self.received[:3]:
+            found = _read(one, known)
+            if found is not None and found.entries is not None:
+                days = found.entries.columns["booked_date"].to_pylist()
+                said.append((found.entries.units["amount"][0].tolist(), days, [s.end_date for s in found.statements]))
+        return said
 
     def _evidence(self, document: Mapping[str, Any], proof: Proof) -> Iterator[str]:
         yield f"Fitted on {len(self.received)} reports."
@@ -421,6 +417,10 @@ class _Search:
         for path, leaf in sorted(self.entry.items()):
             if path in fed:
                 yield f"{path}: such as {mask(leaf.values[0])}"
+
+
+def _is_whole(value: Any) -> bool:
+    return not {*value} & {".", ","} if isinstance(value, str) else float(value).is_integer()
 
 
 def _plain(value: Any) -> Any:
@@ -455,7 +455,8 @@ def _said(what: str, proof: Proof) -> Iterator[str]:
     for check, n in sorted(proof.failed.items()):
         unit = "days" if check == "days" else "of the currency"
         size = proof.worst[check] if check == "days" else abs(proof.worst[check]) / 10_000
-        yield f"  {check}: {n} of {proof.made[check]} fail, the first by {'more than 100' if size > 100 else size} {unit}"
+        first = "more than 100" if size > 100 else f"{size:g}"
+        yield f"  {check}: {n} of {proof.made[check]} fail, the first by {first} {unit}"
 
 
 def _read(one: Received, known: Known) -> Product | None:
