@@ -17,8 +17,8 @@ from xray_analytics.sandbox.payloads.reports import Economy
 from xray_analytics.tidy.batch import Received, Tidied, tidy
 from xray_analytics.tidy.decode import content_sha256
 from xray_analytics.tidy.layout import Layout, layouts_of, shipped
+from xray_analytics.tidy.layout.reader import compiled
 from xray_analytics.tidy.payload import Known, decode
-from xray_analytics.tidy.reader import compiled
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LEFT_OUT = {"extra", "api_version", "raw_sha256", "fetched_at", "available_at", "is_backfilled", "layout_sha256"}

@@ -30,8 +30,8 @@ from xray_analytics.tidy.batch import Received, Tidied, tidy
 from xray_analytics.tidy.drift import DriftNotes
 from xray_analytics.tidy.inspection import inspect
 from xray_analytics.tidy.layout import shipped
+from xray_analytics.tidy.layout.reader import compiled
 from xray_analytics.tidy.payload import Known, decode
-from xray_analytics.tidy.reader import compiled
 
 DOCUMENTED = Path(__file__).parent / "documented"
 FETCHED_AT = datetime(2021, 12, 17, 9, 0, tzinfo=UTC)

@@ -37,7 +37,7 @@ MINIMUM_DATA_SANITY_PCT = 70  # documented: below it a bank report has no rating
 # The layout that ships: a file, as those of lenders are. What it says of transactions is assumed, as their members are
 # not documented: house column -> member names to look for, in order, and the same amount as two unsigned members.
 SHIPPED_LAYOUT: Mapping[str, Any] = tomllib.loads(
-    Path(__file__).with_name("tidy").joinpath("layout.toml").read_text(encoding="utf-8")
+    Path(__file__).with_name("tidy").joinpath("layout", "layout.toml").read_text(encoding="utf-8")
 )
 _PAIR = SHIPPED_LAYOUT["transaction"]["pair"]
 TRANSACTION_ALIASES: Mapping[str, tuple[str, ...]] = {

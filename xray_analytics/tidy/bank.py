@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from ..schema import MONEY_UNIT
 from ..tables import MINIMUM_DATA_SANITY_PCT
 from .accounts import Statement, tell_apart
-from .contradictions import doubt
 from .decode import Json, refuse, to_json
 from .drift import DriftNotes, type_name
 from .fields import LEFT, MONEY_LIMIT, PayloadPlace, read_members, read_value, to_mixed
+from .layout.paths import put_back, take, take_value
+from .layout.reader import Reader, ReportField
 from .months import LONGEST_STATEMENT_DAYS
-from .paths import put_back, take, take_value
-from .reader import Reader, ReportField
 from .rows import Parts, Product, Row
 from .transactions import NAMED, Entries, n_unread, read_entries
 
+_EPOCH = date(1970, 1, 1).toordinal()
+FEWEST = 5  # transactions: below, a coincidence says nothing
+MANY = 25  # amounts that are all whole are no coincidence
 TABLES = {"statements": "statement_summaries", "criteria": "bank_flag_criteria", "metrics": "movement_metrics"}
 
 
@@ -189,3 +194,67 @@ def as_object(value: Json, path: str) -> dict[str, Any]:
     if value is not None and type(value) is not dict:
         refuse("wrong_type", path, f"expected an object, found {type_name(value)}")
     return value or {}
+
+
+# ------------------------------------------------------------------------------------------------ contradictions
+
+
+def doubt(entries: Entries, statements: Sequence[Statement]) -> str | None:
+    """What contradicts the reading, as a short sentence; None where nothing does or nothing can be compared."""
+    amounts, known = entries.units["amount"]
+    if entries.n < FEWEST or not known.all():
+        return None
+    if entries.n >= MANY and not (amounts % MONEY_UNIT).any() and _are_whole(statements):
+        return "every amount is a whole number, as cents are"
+    moved = _moved(statements)
+    if moved is None:
+        return None
+    total = int(amounts.sum())
+    if total != moved:
+        return _of_sums(total, moved, amounts)
+    return (
+        "days lie outside the statements, as where midnights are of another zone"
+        if _outside(entries, statements)
+        else None
+    )
+
+
+def _of_sums(total: int, moved: int, amounts: np.ndarray) -> str | None:
+    if moved and total in (100 * moved, -100 * moved):
+        return "amounts move balances by a hundredth of what they say, as cents do"
+    if moved and total == -moved:
+        return "amounts move balances the other way"
+    if (amounts >= 0).all() and moved < total:
+        return "no amount is below zero, though balances fell"
+    return None
+
+
+def _moved(statements: Sequence[Statement]) -> int | None:
+    """What the statements say that their transactions add up to."""
+    pairs = [(s.start_balance, s.end_balance) for s in statements]
+    if not pairs or any(start is None or end is None for start, end in pairs):
+        return None
+    return sum(end - start for start, end in pairs if start is not None and end is not None)
+
+
+def _are_whole(statements: Sequence[Statement]) -> bool:
+    money = [m for s in statements for m in (s.start_balance, s.end_balance, s.total_credit, s.total_debit)]
+    return not any(m % MONEY_UNIT for m in money if m is not None)
+
+
+def _outside(entries: Entries, statements: Sequence[Statement]) -> bool:
+    """Whether transactions are booked on days outside their statement, or outside all of them where they name none."""
+    spans = [(_day(s.start_date), _day(s.end_date)) for s in statements if s.start_date and s.end_date]
+    booked = entries.columns["booked_date"]
+    if len(spans) < len(statements) or booked.null_count:
+        return False
+    days = booked.cast(pa.int32()).to_numpy()
+    by_id = dict(zip((s.statement_id for s in statements), spans, strict=True))
+    if len(by_id) == len(spans) and None not in by_id and by_id.keys() >= {*entries.named["statement_id"]}:
+        firsts, lasts = zip(*map(by_id.__getitem__, entries.named["statement_id"]), strict=True)
+        return bool(((days <= firsts) | (days > lasts)).any())
+    return bool(days.min() <= min(first for first, _ in spans) or days.max() > max(last for _, last in spans))
+
+
+def _day(day: date) -> int:
+    return day.toordinal() - _EPOCH

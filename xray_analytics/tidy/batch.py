@@ -25,8 +25,8 @@ from . import drift
 from .arrow_tables import Published, report_tables, request_tables, table_of
 from .decode import refusal
 from .layout import Given, Layout, layouts_of
+from .layout.reader import compiled
 from .payload import Kind, Known, Read, decode, object_id_of, understand
-from .reader import compiled
 from .transactions import Aliases
 
 VersionOf = Callable[[str, str, str], int | None]

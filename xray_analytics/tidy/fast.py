@@ -38,7 +38,7 @@ from .fields import (
     to_units,
     within_range,
 )
-from .reader import SIDE, Reader, Side
+from .layout.reader import SIDE, Reader, Side
 from .rows import Parts, Row
 from .transactions import AMOUNTS, COLUMNS, NAMED, Entries
 

@@ -13,9 +13,9 @@ from .batch import Received
 from .decode import refusal
 from .drift import DriftNotes
 from .layout import Given, layouts_of
-from .paths import Found, take
+from .layout.paths import Found, take
+from .layout.reader import Reader, compiled
 from .payload import Known, decode_strictly
-from .reader import Reader, compiled
 from .transactions import COLUMNS, Aliases
 
 

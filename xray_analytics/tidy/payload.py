@@ -18,9 +18,9 @@ from .fast import decode_quickly, plan_of
 from .fields import CONVERT, NeedsExactNumbers, PayloadPlace, Unexpected, fields_of, read_members, taken
 from .financial import read_financial
 from .layout import Layout
+from .layout.paths import left_over, take_value
+from .layout.reader import Reader, ReportField
 from .other import read_other
-from .paths import left_over, take_value
-from .reader import Reader, ReportField
 from .requests import read_code, read_request
 from .rows import Parts, Product
 

@@ -17,8 +17,8 @@ from ..tables import TRANSACTION_ALIASES, TRANSACTIONS
 from .decode import Json, refuse, to_json
 from .drift import DriftNotes
 from .fields import PayloadPlace, read_members, taken
-from .paths import Found
-from .reader import ENTRY_COLUMNS, Reader
+from .layout.paths import Found
+from .layout.reader import ENTRY_COLUMNS, Reader
 
 Aliases = Mapping[str, tuple[str, ...]]
 COLUMNS = ENTRY_COLUMNS

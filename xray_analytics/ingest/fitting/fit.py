@@ -15,12 +15,12 @@ from ...tidy.batch import Received
 from ...tidy.decode import parse
 from ...tidy.drift import mask
 from ...tidy.layout import SECTIONS, Layout
+from ...tidy.layout.reader import compiled
 from ...tidy.payload import Known, decode, understand
-from ...tidy.proof import Proof, prove
-from ...tidy.reader import compiled
 from ...tidy.rows import Product
 from ..files import Failed, find, payloads
 from . import candidates
+from .proof import Proof, prove
 from .samples import Group, Leaf, groups_of, is_epoch, scalars_of, unwrapped
 from .words import likeness
 

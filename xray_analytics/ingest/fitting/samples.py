@@ -18,7 +18,7 @@ from ...tidy.decode import Json, parse
 from ...tidy.drift import type_name
 from ...tidy.fields import Unexpected
 from ...tidy.layout import DATE_FORMS, Values
-from ...tidy.values import NUMBER, day_of
+from ...tidy.layout.values import NUMBER, day_of
 from ..files import find, payloads
 from .words import plain
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from .decode import Json, refuse
-from .drift import DriftNotes, type_name
-from .fields import ABSENT, ALONE, Around, PayloadPlace
+from ..decode import Json, refuse
+from ..drift import DriftNotes, type_name
+from ..fields import ABSENT, ALONE, Around, PayloadPlace
 
 _STEP = re.compile(r"([^\[\]{}]+)((?:\[\]|\{\})*)")
 

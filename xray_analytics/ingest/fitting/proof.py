@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .accounts import Statement
-from .rows import Product
+from ...tidy.accounts import Statement
+from ...tidy.rows import Product
 
 CHECKS = ("balance", "credits", "debits", "steps", "chain", "days")
 Array = np.ndarray[Any, Any]

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from ..schema import Column, Table
-from ..tables import BANK_FLAG_CRITERIA, COMPANY_ID, MOVEMENT_METRICS, REPORTS, REQUEST_ID, STATEMENT_SUMMARIES
-from ..tables import TRANSACTIONS as TRANSACTIONS_TABLE
-from .fields import Field, Members, Writing, members_of
-from .layout import SECTIONS, Layout, Sign, Values
+from ...schema import Column, Table
+from ...tables import BANK_FLAG_CRITERIA, COMPANY_ID, MOVEMENT_METRICS, REPORTS, REQUEST_ID, STATEMENT_SUMMARIES
+from ...tables import TRANSACTIONS as TRANSACTIONS_TABLE
+from ..fields import Field, Members, Writing, members_of
+from . import SECTIONS, Layout, Sign, Values
 from .paths import Path
 from .values import word_of, writing
 

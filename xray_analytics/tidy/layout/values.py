@@ -14,9 +14,9 @@ from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .decode import Json
-from .fields import CONVERT, Unexpected, Writing, to_day, to_instant, to_text
-from .layout import Values
+from ..decode import Json
+from ..fields import CONVERT, Unexpected, Writing, to_day, to_instant, to_text
+from . import Values
 
 Read = Callable[[Any], Any]
 

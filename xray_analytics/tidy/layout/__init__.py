@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from ..errors import InputError, listed
-from ..tables import (
+from ...errors import InputError, listed
+from ...tables import (
     BANK_FLAG_CRITERIA,
     MOVEMENT_METRICS,
     PRODUCTS,
@@ -28,7 +28,7 @@ from ..tables import (
     STATEMENT_SUMMARIES,
     TRANSACTIONS,
 )
-from .decode import content_sha256
+from ..decode import content_sha256
 
 Document = Mapping[str, Any]
 PARTS = ("report", "transactions", "statements", "criteria", "metrics")
