@@ -24,13 +24,14 @@ from xray_analytics.tables import (
     REPORT_TABLES,
     REQUEST_TABLES,
     TABLES,
-    TRANSACTION_ALIASES,
 )
 from xray_analytics.tidy import drift
 from xray_analytics.tidy.batch import Received, Tidied, tidy
 from xray_analytics.tidy.drift import DriftNotes
 from xray_analytics.tidy.inspection import inspect
-from xray_analytics.tidy.payload import SOURCES, Known, decode
+from xray_analytics.tidy.layout import shipped
+from xray_analytics.tidy.layout.reader import compiled
+from xray_analytics.tidy.payload import Known, decode
 
 DOCUMENTED = Path(__file__).parent / "documented"
 FETCHED_AT = datetime(2021, 12, 17, 9, 0, tzinfo=UTC)
@@ -93,6 +94,7 @@ def test_documented_bank_report_gives_exact_rows() -> None:
             "fetched_at": FETCHED_AT,
             "available_at": datetime(2021, 12, 16, 8, 15, 8, tzinfo=UTC),
             "is_backfilled": False,
+            "layout_sha256": shipped().sha256,
             "is_rated": True,
             "bank_risk_class": 4,
             "bank_score": 0.8,
@@ -574,7 +576,7 @@ def _without_digest(table: pa.Table) -> pa.Table:
 
 
 def test_the_quick_way_is_taken_for_plain_reports() -> None:
-    known = Known(TRANSACTION_ALIASES, {word: product for product, word in SOURCES.items()})
+    known = Known(compiled(shipped()))
     body = json.dumps(bank(allTransactions=[PLAIN, PLAIN])).encode()
     content = decode(body, None, known)
     assert content.parts is not None

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .errors import XRayError
     from .ingest import spark as scale
     from .ingest.files import import_files, read_report
+    from .ingest.fitting import fit_layout
     from .ingest.lender import attach
     from .ingest.sync import sync
     from .sandbox import Sandbox
@@ -56,6 +57,7 @@ _HOMES = {
     "XRayClient": "api.client",
     "XRayError": "errors",
     "attach": "ingest.lender",
+    "fit_layout": "ingest.fitting",
     "import_files": "ingest.files",
     "progress": "console",
     "read_report": "ingest.files",
@@ -92,6 +94,7 @@ __all__ = [
     "charts",
     "errors",
     "export",
+    "fit_layout",
     "flags",
     "import_files",
     "migration",

@@ -203,6 +203,9 @@ class Settings:
     settled_days: int = 30
     # Assumed member names of a transaction: house column -> candidates in order; replaces lines of the shipped map.
     transaction_aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # How reports are read: TOML files such as `xray fit` writes, or the lines of one; of several the first that reads a
+    # report and all of its transactions. Default the shipped layout.
+    layout: Any = None
 
     def __post_init__(self) -> None:
         _hide(self, "user_id", "session_token")
@@ -317,6 +320,9 @@ def read_settings_file(path: str | Path | None) -> dict[str, Any]:
         values["sources"] = {**DEFAULT_SOURCES, **values["sources"]}
     if "transaction_aliases" in values:
         values["transaction_aliases"] = {k: tuple(v) for k, v in values["transaction_aliases"].items()}
+    if isinstance(values.get("layout"), str | list):
+        given = [values["layout"]] if isinstance(values["layout"], str) else values["layout"]
+        values["layout"] = [Path(path).parent / one if isinstance(one, str) else one for one in given]
     if "upload_hosts" in values:
         values["upload_hosts"] = tuple(values["upload_hosts"])
     return values
@@ -357,11 +363,15 @@ _SHAPES: Mapping[str, Callable[[Any], bool]] = {
     "sources": lambda found: isinstance(found, dict) and all(isinstance(word, str) for word in found.values()),
     "transaction_aliases": lambda found: isinstance(found, dict) and all(map(_is_texts, found.values())),
     "upload_hosts": _is_texts,
+    "layout": lambda found: (
+        isinstance(found, str | dict) or (isinstance(found, list) and all(isinstance(one, str | dict) for one in found))
+    ),
 }
 _FORMS = {
     "sources": 'a table with lines such as bank = "bank_xray"',
     "transaction_aliases": 'a table with lines such as label = ["label", "wording"]',
     "upload_hosts": 'a list such as [".amazonaws.com"]',
+    "layout": "the name of a layout file, several of them, or a table [layout] with the lines of one",
 }
 # annotation of a field -> what it may hold, and how that is called
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {

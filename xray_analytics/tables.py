@@ -6,7 +6,9 @@ does not document is marked *assumed* in the column itself, so that one edit her
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from .errors import no_such
@@ -15,7 +17,7 @@ from .schema import SCHEMA_VERSION, Column, Kind, Table
 __all__ = [
     "ACCOUNTS", "BANK_FLAG_CRITERIA", "BEGINS", "BLANKS", "BOOKKEEPING_TABLES", "CLASS_LETTERS", "COMPANIES",
     "CREDIT_DEBIT_PAIRS", "DERIVED_TABLES", "DRIFT", "ENTRIES", "EXPOSURES", "FINANCIAL_RATIOS", "FINANCIAL_REASONS",
-    "FLOW_BASES", "HAPPENS", "LENDER_TABLES", "LOANS", "MEDIA",
+    "FLOW_BASES", "HAPPENS", "LAYOUTS", "LENDER_TABLES", "LOANS", "MEDIA",
     "MINIMUM_DATA_SANITY_PCT", "MONTHLY_SUMMARIES", "MOVEMENT_METRICS", "OTHER_FACTS", "OUTCOMES", "PRODUCTS",
     "QUARANTINE", "RAW", "REPORTS", "REPORT_TABLES", "REQUESTS", "REQUEST_NOTES", "REQUEST_TABLES", "RISK_CLASSES",
     "RUNS", "SCHEMA_VERSION", "SEVERITIES", "STATEMENT_SUMMARIES", "SUBJECTS", "TABLES", "TRANSACTIONS", "TRANSACTION_ALIASES",
@@ -31,24 +33,16 @@ CLASS_LETTERS = {1: "A", 2: "B", 3: "C", 4: "D", 5: "E"}  # assumed: A..E = 1..5
 MAX_UNREAD_RATIO = 0.01  # of the transactions of a report; where more cannot be read, the run says so
 MINIMUM_DATA_SANITY_PCT = 70  # documented: below it a bank report has no rating
 
-# Assumed: the members of a transaction are not documented. House column -> member names to look for, in order.
+# The layout that ships: a file, as those of lenders are. What it says of transactions is assumed, as their members are
+# not documented: house column -> member names to look for, in order, and the same amount as two unsigned members.
+SHIPPED_LAYOUT: Mapping[str, Any] = tomllib.loads(
+    Path(__file__).with_name("tidy").joinpath("layout", "layout.toml").read_text(encoding="utf-8")
+)
+_PAIR = SHIPPED_LAYOUT["transaction"]["pair"]
 TRANSACTION_ALIASES: Mapping[str, tuple[str, ...]] = {
-    "booked_date": ("date", "bookingDate", "bookedDate", "operationDate", "transactionDate"),
-    "value_date": ("valueDate", "dateValue"),
-    "label": ("label", "description", "wording", "rawLabel"),
-    "amount": ("amount", "signedAmount"),
-    "balance_after": ("balance", "balanceAfter", "runningBalance"),
-    "currency": ("currency", "currencyCode"),
-    "category": ("category", "categoryName"),
-    "counterparty": ("counterparty", "counterpartyName", "thirdParty"),
-    "transaction_type": ("type", "transactionType"),
-    "alerts": ("alerts", "alertCodes"),
-    "account_id": ("iban", "accountIban", "accountId", "account"),
-    "statement_id": ("statementId", "statement"),
-    "source_transaction_id": ("id", "transactionId", "_id"),
+    column: tuple(names) for column, names in SHIPPED_LAYOUT["transaction"].items() if column != "pair"
 }
-# Assumed: the same amount as two unsigned members; read only where no signed amount is sent.
-CREDIT_DEBIT_PAIRS = (("credit", "debit"), ("creditAmount", "debitAmount"))
+CREDIT_DEBIT_PAIRS = tuple(zip(_PAIR["credit"], _PAIR["debit"], strict=True))
 
 
 def _text(name: str, doc: str, **more: Any) -> Column:
@@ -188,6 +182,7 @@ REPORTS = Table(
             unit="UTC", required=True,
         ),
         Column("is_backfilled", "bool", "Version 1 fetched more than 7 days after its creation.", required=True),
+        Column("layout_sha256", "id", "The layout that read it, see `layouts`; null where none was remembered."),
         Column("is_rated", "bool", "Whether a risk class was given; false is information, not an error.", required=True),
         Column("bank_risk_class", "int", "1 very good … 5 very bad; null is unrated.", lo=1, hi=5, source="raw.riskClass"),
         Column("bank_score", "float", "Scale and direction are not documented.", source="raw.score"),
@@ -653,6 +648,17 @@ RUNS = Table(
     ("run_id", "commit"),
 )
 
+LAYOUTS = Table(
+    "layouts",
+    "The layouts that read reports of this store: a rebuild reads with them what the present ones refuse.",
+    (
+        Column("layout_sha256", "id", "SHA-256 of the layout as canonical JSON without its name.", required=True),
+        _text("name", "Its name."),
+        Column("lines", "json", "Every line of it, the inherited ones included.", required=True),
+    ),
+    ("layout_sha256",),
+)
+
 REPORT_TABLES = (
     REPORTS, ACCOUNTS, TRANSACTIONS, STATEMENT_SUMMARIES, MONTHLY_SUMMARIES, BANK_FLAG_CRITERIA, MOVEMENT_METRICS,
     FINANCIAL_RATIOS, FINANCIAL_REASONS, OTHER_FACTS,
@@ -684,7 +690,7 @@ HAPPENS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "valid_from": (),
     },
 }
-BOOKKEEPING_TABLES = (RAW, DRIFT, QUARANTINE, RUNS)
+BOOKKEEPING_TABLES = (RAW, DRIFT, QUARANTINE, LAYOUTS, RUNS)
 DERIVED_TABLES = (*REPORT_TABLES, *REQUEST_TABLES, DRIFT)  # follow from `raw`, so that a rebuild can make them anew
 TABLES: Mapping[str, Table] = {
     table.name: table for table in (*REQUEST_TABLES, *REPORT_TABLES, MEDIA, *LENDER_TABLES, *BOOKKEEPING_TABLES)

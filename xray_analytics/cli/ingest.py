@@ -15,6 +15,7 @@ from .options import (
     DEFAULT_STORE,
     CodeTypeOption,
     JsonOption,
+    LayoutOption,
     StoreOption,
     app,
     day,
@@ -97,6 +98,7 @@ def sync(
     since: Annotated[str | None, typer.Option(help="Only requests created on this day or later.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Calls under way at once.")] = None,
     processes: ProcessesOption = 1,
+    layout: LayoutOption = None,
     full: Annotated[bool, typer.Option("--full", help="List settled requests too.")] = False,
     recheck: Annotated[bool, typer.Option("--recheck", help="Fetch known reports again.")] = False,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Fetch quarantined reports again.")] = False,
@@ -110,7 +112,7 @@ def sync(
     from ..api.journal import Journal
     from ..ingest.sync import sync as fetch
 
-    settings = service_settings(workers)
+    settings = service_settings(workers, layout)
     with ExitStack() as stack:
         queue = journal_path(store)
         journal = stack.enter_context(Journal(queue)) if queue.exists() else None
@@ -139,6 +141,7 @@ def import_(
     store: StoreOption = DEFAULT_STORE,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Try quarantined payloads again.")] = False,
     processes: ProcessesOption = 1,
+    layout: LayoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring in report files (.json, .ndjson, .gz, .zst, .zip): no API needed.
@@ -154,6 +157,7 @@ def import_(
             open_store(store),
             sources=settings.get("sources"),
             aliases=settings.get("transaction_aliases"),
+            layout=layout or settings.get("layout"),
             quarantined=quarantined,
             processes=processes,
             progress=bars,
@@ -200,8 +204,50 @@ def _said(done: Attached) -> Iterator[str]:
 
 
 @app.command()
+def fit(
+    samples: Annotated[list[Path], typer.Argument(help="Files or folders of bank reports; about 20 are best.")],
+    out: Annotated[Path, typer.Option(help="The layout file to write.")] = Path("layout.toml"),
+    answer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="An answer, such as unit=cents or zone=Europe/Paris; repeatable."
+        ),
+    ] = None,
+    diagnostic: Annotated[
+        Path | None, typer.Option(help="Write the shapes of the samples, without amounts, names or texts, for support.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find how reports of an unknown shape are read, and prove it on their statements, to the cent.
+
+    Ends with 3 where something must be answered with --set, and with 1 where nothing fits; then no file is written.
+
+    Example: xray fit samples/ --out layout.toml --set unit=cents
+    """
+    from ..files import save
+    from ..ingest.fitting import fit_layout
+    from ..ingest.fitting.fit import parsed_answers
+    from ..ingest.fitting.samples import described
+    from . import terminal
+
+    if diagnostic is not None:
+        save(described(samples), diagnostic, overwrite=force)
+    found = fit_layout(samples, answers=parsed_answers(answer or ()))
+    if found.layout is not None:
+        save(found.toml(), out, overwrite=force)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        terminal.show_fit(found, out)
+    if found.layout is None:
+        raise typer.Exit(3 if found.questions and not found.failures else 1)
+
+
+@app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help="A file with one report.")],
+    layout: LayoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What of one report is recognised, what is not, and the settings line that would map it.
@@ -213,11 +259,13 @@ def inspect(
     from ..ingest.files import inspect_file
     from . import terminal
 
-    inspection = inspect_file(file, aliases=file_settings().get("transaction_aliases"))
+    settings = file_settings()
+    how = layout or settings.get("layout")
+    inspection = inspect_file(file, aliases=settings.get("transaction_aliases"), layout=how)
     if as_json:
         print_json(asdict(inspection))
     else:
-        terminal.show_inspection(inspection)
+        terminal.show_inspection(inspection, file)
 
 
 def _finish(result: IntakeResult, as_json: bool) -> None:

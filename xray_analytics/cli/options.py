@@ -31,6 +31,12 @@ AsOfOption = Annotated[str | None, typer.Option("--as-of", help="What was known 
 CodeTypeOption = Annotated[
     str | None, typer.Option(help="Kind of company numbers in the file, siren or kvk; default that of the requests.")
 ]
+LayoutOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--layout", metavar="FILE", help="How reports are read, as `xray fit` writes it (repeatable, in order)."
+    ),
+]
 ClockOption = Annotated[
     Literal["available", "fetched"], typer.Option(help="available (known to the service) or fetched (known here).")
 ]
@@ -75,13 +81,14 @@ def existing_store(path: Path) -> Store:
     return opened
 
 
-def service_settings(workers: int | None = None) -> Settings:
+def service_settings(workers: int | None = None, layout: list[Path] | None = None) -> Settings:
     """Settings from the environment and the settings file; credentials are needed."""
     from dataclasses import replace
 
     from ..settings import Settings
 
     settings = Settings.from_environment()
+    settings = replace(settings, layout=layout) if layout else settings
     return replace(settings, workers=workers) if workers else settings
 
 

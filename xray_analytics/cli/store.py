@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import progress
-from .options import DEFAULT_STORE, JsonOption, StoreOption, app, existing_store, journal_path, print_json
+from .options import DEFAULT_STORE, JsonOption, LayoutOption, StoreOption, app, existing_store, journal_path, print_json
 
 if TYPE_CHECKING:
     from ..store import Finding
 
 SettingsOption = Annotated[
     Path | None,
-    typer.Option("--settings", envvar="XRAY_SETTINGS", help="Settings file with the sources and transaction aliases."),
+    typer.Option("--settings", envvar="XRAY_SETTINGS", help="Settings file with layouts, sources and aliases."),
 ]
 
 
@@ -84,23 +84,28 @@ def compact(
 def rebuild(
     store: StoreOption = DEFAULT_STORE,
     settings: SettingsOption = None,
+    layout: LayoutOption = None,
     drop_damaged: Annotated[
         bool, typer.Option("--drop-damaged", help="Give up damaged files that nothing can restore; try a backup first.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the tables anew from the bytes kept: after an upgrade, new aliases, or damage. Offline.
+    """Make the tables anew from the bytes kept: after an upgrade, another layout, or damage. Offline.
 
-    Example: xray rebuild --settings xray.toml
+    Example: xray rebuild --layout layout.toml
     """
     from ..ingest.rebuild import rebuild as make_anew
 
+    how = _mapping(settings)
+    how |= {"layout": layout} if layout else {}
     with progress() as bars:
-        done = make_anew(existing_store(store), **_mapping(settings), drop_damaged=drop_damaged, progress=bars)
+        done = make_anew(existing_store(store), **how, drop_damaged=drop_damaged, progress=bars)
     if as_json:
         print_json(asdict(done))
     else:
         typer.echo(f"{done.n_versions:,} versions read again, {done.n_recovered:,} recovered from quarantine.")
+        if done.n_remembered:
+            typer.echo(f"{done.n_remembered:,} of them with the layout that read them before, not with one given now.")
         for name in done.dropped:
             typer.echo(f"Given up: {name}; `xray sync` fetches what the service still has")
     if done.n_refused:
@@ -172,9 +177,10 @@ def publish(
 
 
 def _mapping(settings: Path | None) -> dict[str, Any]:
-    """Sources and aliases of the settings file, as far as it names them."""
+    """Layouts, sources and aliases of the settings file, as far as it names them."""
     from ..settings import read_settings_file
 
     values = read_settings_file(settings)
     named = {"sources": values.get("sources"), "aliases": values.get("transaction_aliases")}
+    named["layout"] = values.get("layout")
     return {name: value for name, value in named.items() if value is not None}

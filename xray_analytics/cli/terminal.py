@@ -17,8 +17,11 @@ from ..console import console
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
+    from ..ingest.fitting import Fit
     from ..ingest.run import IntakeResult
     from ..schema import Table as Declared
     from ..tidy.inspection import Inspection
@@ -98,6 +101,8 @@ def show_totals(result: IntakeResult) -> None:
         + (f"; {result.n_forgotten:,} of companies that were forgotten, not kept" if result.n_forgotten else "")
         + f"; {len(result.commits)} commit{'s' * (len(result.commits) != 1)}."
     )
+    for doubt, n_reports in result.doubts.items():
+        out.print(f"  {n_reports:,} reports contradict how they were read: {doubt}; see `xray inspect` and `xray fit`.")
     for issue in result.issues[:MAX_ISSUES]:
         out.print(f"  {plain(issue.subject)} ({plain(issue.code)}) {plain(issue.message)}")
     if len(result.issues) > MAX_ISSUES:
@@ -119,7 +124,26 @@ def show_watch(rows: pd.DataFrame, limit: int | None) -> None:
     show(shown, title=title, note=note, max_rows=limit or MAX_ROWS)
 
 
-def show_inspection(found: Inspection) -> None:
+def show_fit(found: Fit, out: Path) -> None:
+    """Print the evidence of a fit, what must be answered, or what fails."""
+    for line in found.evidence:
+        say(plain(line))
+    if found.n_unread:
+        say(f"{found.n_unread:,} samples could not be read at all, and were left out.")
+    if found.failures:
+        say("Nothing fits. What fails for the best candidates:")
+        for line in found.failures:
+            say(f"  {plain(line)}")
+        say("Give more or other samples; `--diagnostic FILE` describes them for support, without their content.")
+    elif found.questions:
+        say("Nothing in the reports decides this; answer and run it again:")
+        for question in found.questions:
+            say(f"  {plain(str(question))}")
+    else:
+        say(f"Written: {out}. Next: xray import … --layout {out}")
+
+
+def show_inspection(found: Inspection, file: Path) -> None:
     """Print what of a report was recognised, what not, and the settings lines that would map it."""
     rows = pd.DataFrame(list(found.recognised.items()), columns=pd.Index(["member", "column"]))
     show(rows, title="Recognised members of a transaction")
@@ -128,6 +152,9 @@ def show_inspection(found: Inspection) -> None:
         show(unknown, title="Not recognised: kept in `extra`")
         say("To map one, put a line such as this into the settings file (XRAY_SETTINGS):")
         sys.stdout.write(found.settings_lines)
+    if found.unrecognised or not found.n_transactions:
+        what = "No list of transactions was found" if not found.n_transactions else "Members are not recognised"
+        say(f"{what}; a layout found from samples reads them: xray fit {file} …")
 
 
 def say(text: str) -> None:

@@ -52,6 +52,7 @@ def drain(
         command="webhook",
         sources=settings.sources,
         aliases=settings.transaction_aliases,
+        layout=settings.layout,
         journal=journal,
         progress=progress,
     ) as intake:

@@ -22,7 +22,7 @@ from ..errors import InputError, StoreError
 from ..settings import DEFAULT_SOURCES
 from ..store import Manifest, Store, Writer, erasure, tombstones
 from ..tidy.batch import Received, Tidied, tidy
-from ..tidy.transactions import with_shipped
+from ..tidy.layout import Given, layouts_of
 from .rebuild import run_row
 from .subject import REFUSED, Subject
 
@@ -45,13 +45,14 @@ class Forgotten:
     commit: int | None
 
 
-def forget(
+def forget(  # noqa: PLR0913
     store: Store,
     company_id: str,
     *,
     journal: Journal | None = None,
     sources: Mapping[str, str] = DEFAULT_SOURCES,
     aliases: Mapping[str, tuple[str, ...]] | None = None,
+    layout: Given = None,
 ) -> Forgotten:
     """Remove a company from the store, from all of its history, and for good.
 
@@ -67,8 +68,9 @@ def forget(
         The code in any spelling, such as the nine digits of a SIREN.
     journal
         The store's, if it has one: what it says of the company goes as well.
-    sources, aliases
-        As in `sync`: what the company's reports counted in ``drift`` is subtracted.
+    sources, aliases, layout
+        As in `import_files`, for reports whose layout the store does not remember: what the company's reports counted
+        in ``drift`` is subtracted.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def forget(
     StoreError
         The store is locked, damaged or cannot be written.
     """
-    again = partial(tidy, aliases=with_shipped(aliases), sources=sources)
+    again = partial(tidy, layout=layouts_of(layout, sources=sources, aliases=aliases))
     with store.writer() as writer:
         known = store.tombstones()  # the writer has finished an erasure that was killed
         subject = Subject.of_company(store, company_id, known)

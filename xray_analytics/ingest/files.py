@@ -32,7 +32,7 @@ from ..store import Store
 from ..tidy.batch import Received, tidy
 from ..tidy.decode import KEPT
 from ..tidy.inspection import Inspection, inspect
-from ..tidy.transactions import with_shipped
+from ..tidy.layout import Given
 from .elements import elements, is_list
 from .run import Intake, IntakeResult, taking
 
@@ -63,6 +63,7 @@ def import_files(  # noqa: PLR0913
     *,
     sources: Mapping[str, str] | None = None,
     aliases: Mapping[str, tuple[str, ...]] | None = None,
+    layout: Given = None,
     quarantined: bool = False,
     processes: int = 1,
     progress: Progress | None = None,
@@ -78,7 +79,10 @@ def import_files(  # noqa: PLR0913
         Where to; locked for the length of the run.
     sources, aliases
         Product -> the service's word, default the documented ones; transaction column -> member names to look for,
-        replacing those of the shipped map.
+        replacing those of the layout.
+    layout
+        How payloads are read: a TOML file such as `xray fit` writes, its lines, or several of them; of several the
+        first that reads a report and every transaction of it, else the first that reads it. Default the shipped one.
     quarantined
         Try payloads again that were quarantined before.
     processes
@@ -100,6 +104,7 @@ def import_files(  # noqa: PLR0913
         command="import",
         sources=sources or DEFAULT_SOURCES,
         aliases=aliases,
+        layout=layout,
         processes=processes,
         retry=quarantined,
         undated=True,
@@ -178,7 +183,9 @@ def _bodies_in(path: Path, origin: str, limit: int) -> Iterator[_Body]:
         yield from _bodies(path.name, origin, stream, limit)
 
 
-def read_report(path: str | Path, *, fetched_at: datetime | None = None) -> dict[str, pd.DataFrame]:
+def read_report(
+    path: str | Path, *, fetched_at: datetime | None = None, layout: Given = None
+) -> dict[str, pd.DataFrame]:
     """The tables of one report file, without a store: table name -> frame, for every table of a report.
 
     Parameters
@@ -187,6 +194,8 @@ def read_report(path: str | Path, *, fetched_at: datetime | None = None) -> dict
         A file with one payload: ``{"report": {...}}`` or a bare report, plain or compressed.
     fetched_at
         When the bytes were received [UTC]; default the file's modification time.
+    layout
+        As in `import_files`.
 
     Raises
     ------
@@ -195,14 +204,16 @@ def read_report(path: str | Path, *, fetched_at: datetime | None = None) -> dict
     ReportError
         The report is not as documented; the message names the JSON path.
     """
-    tidied = tidy([_only(path, fetched_at)])
+    tidied = tidy([_only(path, fetched_at)], layout=layout)
     error = tidied.outcomes[0].error
     if error is not None:
         raise _in_file(path, error)
     return {t.name: t.to_pandas(tidied.tables[t.name]) for t in (*tables.REPORT_TABLES, *tables.REQUEST_TABLES)}
 
 
-def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | None = None) -> Inspection:
+def inspect_file(
+    path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | None = None, layout: Given = None
+) -> Inspection:
     """What of one report file's transactions is recognised, and the settings lines that would map the rest.
 
     Raises
@@ -213,7 +224,7 @@ def inspect_file(path: str | Path, *, aliases: Mapping[str, tuple[str, ...]] | N
         The file cannot be decoded.
     """
     try:
-        return inspect([_only(path)], aliases=with_shipped(aliases))
+        return inspect([_only(path)], aliases=aliases, layout=layout)
     except ReportError as error:
         said = _in_file(path, error)
     raise said  # out here, as its context would carry frames that hold the report

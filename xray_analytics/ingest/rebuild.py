@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -30,8 +30,10 @@ from ..store import Store, Writer
 from ..store.maintenance import drop_damaged as drop_damaged_parts
 from ..tidy import drift
 from ..tidy.batch import Received, Tidied, tidy
-from ..tidy.transactions import Aliases, with_shipped
+from ..tidy.layout import Given, Layout, layouts_of, shipped
+from ..tidy.transactions import Aliases
 from . import lender_upgrade
+from .layouts import Memory, layouts_by_version
 from .versions import Versions, each_refusal_once
 
 CHUNK = 32
@@ -43,7 +45,8 @@ class Rebuilt:
     """What a rebuild did.
 
     ``n_versions`` payloads were read again, of which ``n_refused`` are not understood any more; of those in quarantine
-    ``n_recovered`` are understood now. ``dropped`` names what was damaged and left out.
+    ``n_recovered`` are understood now, and ``n_remembered`` were read with a layout that the store remembers and none
+    of those given. ``dropped`` names what was damaged and left out.
     """
 
     commit: int
@@ -51,13 +54,15 @@ class Rebuilt:
     n_refused: int
     n_recovered: int
     dropped: tuple[str, ...] = field(default=())
+    n_remembered: int = 0
 
 
-def rebuild(
+def rebuild(  # noqa: PLR0913
     store: Store,
     *,
     sources: Mapping[str, str] = DEFAULT_SOURCES,
     aliases: Aliases | None = None,
+    layout: Given = None,
     drop_damaged: bool = False,
     progress: Progress = in_silence,
 ) -> Rebuilt:
@@ -67,8 +72,9 @@ def rebuild(
     ----------
     store
         Locked meanwhile; readers see the old tables until the end, and a rebuild that is killed changed nothing.
-    sources, aliases
-        As in `sync`: those of the settings file must be given again, or what they mapped is lost from the tables.
+    sources, aliases, layout
+        As in `import_files`. A version that these do not read, or not every transaction of it, is read with the layout
+        that the store remembers for it; so nothing that was read once goes into quarantine.
     drop_damaged
         Leave out parts that are damaged and follow from nothing. Their reports are gone until they are fetched again;
         their older versions, and whatever else was in the parts, are gone for good. Try a backup first.
@@ -84,13 +90,12 @@ def rebuild(
         raise StoreError(f"no store at {store.path}; `xray sync` or `xray demo` makes one")
     with store.writer(outdated=True) as writer:
         dropped = drop_damaged_parts(store.path, writer) if drop_damaged else ()
-        return _Rebuild(writer, sources, aliases).run(progress, dropped=dropped)
+        layouts = layouts_of(layout, sources=sources, aliases=aliases)
+        return _Rebuild(writer, layouts).run(progress, dropped=dropped)
 
 
 @contextmanager
-def writing(
-    store: Store, *, sources: Mapping[str, str] = DEFAULT_SOURCES, aliases: Aliases | None = None
-) -> Iterator[Writer]:
+def writing(store: Store, *, layout: Given = None) -> Iterator[Writer]:
     """The store's writer; where an older package wrote the tables, they are made anew first.
 
     Raises
@@ -100,7 +105,7 @@ def writing(
     """
     with store.writer(outdated=True) as writer:
         if writer.head is not None and writer.head.schema_version < tables.SCHEMA_VERSION:
-            _Rebuild(writer, sources, aliases).run()
+            _Rebuild(writer, layouts_of(layout)).run()
         yield writer
 
 
@@ -133,9 +138,9 @@ class _Payload(NamedTuple):
 
 
 class _Rebuild:
-    def __init__(self, writer: Writer, sources: Mapping[str, str], aliases: Aliases | None) -> None:
-        self._writer, self._sources = writer, sources
-        self._aliases = with_shipped(aliases)
+    def __init__(self, writer: Writer, layouts: tuple[Layout, ...]) -> None:
+        self._writer, self._layouts = writer, layouts
+        self._memory, self._read_by = Memory.of(writer.rows("layouts"), layouts), _read_by(writer)
         self._started_at = datetime.now(UTC)
         self._versions = Versions()
         self._published: set[str] = set()  # the bytes that `raw` holds, and of those in quarantine what was read again
@@ -160,7 +165,7 @@ class _Rebuild:
         totals["n_fetched"] = sum(totals.values())
         writer.append("runs", run_row("rebuild", self._started_at, writer.number, totals))
         manifest = writer.commit(cursor=_cursor_to_list_again(writer) if dropped else None)
-        return Rebuilt(manifest.number, counts["versions"], refused, counts["published"], dropped)
+        return Rebuilt(manifest.number, counts["versions"], refused, counts["published"], dropped, counts["remembered"])
 
     def _recorded(self, lost: set[str] | None) -> Iterator[_Payload]:
         """Every version of reports and requests in `raw`."""
@@ -171,6 +176,7 @@ class _Rebuild:
                 # Before it is read: one that is not understood any more keeps its number all the same.
                 self._versions.record(row.kind, row.object_id, row.object_version, fetched_at=row.fetched_at)
                 received = Received(row.body, row.fetched_at, "", row.kind, row.api_version, row.object_id)
+                received = replace(received, layouts=self._layouts_for(row.object_id, row.object_version))
                 yield _Payload(received, row.object_version, commit_of(row.fetched_at))
 
     def _quarantined(self) -> Iterator[_Payload]:
@@ -188,9 +194,7 @@ class _Rebuild:
         n_refused = done = 0
         for commit, together in groupby(payloads, key=lambda payload: payload.commit):
             while chunk := list(islice(together, CHUNK)):
-                tidied = tidy(
-                    self._each(chunk), version_of=self._version_of, aliases=self._aliases, sources=self._sources
-                )
+                tidied = tidy(self._each(chunk), version_of=self._version_of, layout=self._layouts)
                 self._drift.setdefault(commit, []).append(tidied.tables["drift"])
                 n_refused += self._append(chunk, tidied)
                 done += len(chunk)
@@ -228,9 +232,29 @@ class _Rebuild:
             del data["raw"]
             self._counts["versions"] += len(chunk)
             data["quarantine"] = each_refusal_once(refused, self._quarantine, _SIGHTING) if len(refused) else refused
+        self._counts["remembered"] += self._n_by_memory(data["reports"])
+        data["layouts"] = self._memory.new(data["reports"]["layout_sha256"].to_pylist())
         for name, rows in data.items():
             self._writer.append(name, rows)
         return int(refused.num_rows)
+
+    def _layouts_for(self, object_id: str, version: int) -> tuple[Layout, ...]:
+        """The present layouts, then the one that read this version before."""
+        remembered = self._memory.remembered
+        before = remembered.get(self._read_by.get((object_id, version)) or "")
+        return tuple(dict.fromkeys((*self._layouts, *((before,) if before else (*remembered.values(), shipped())))))
+
+    def _n_by_memory(self, reports: pa.Table) -> int:
+        present = {layout.sha256 for layout in self._layouts}
+        return sum(sha256 not in present for sha256 in reports["layout_sha256"].to_pylist())
+
+
+def _read_by(writer: Writer) -> dict[tuple[str, int], str | None]:
+    """Which layout read each version; of damaged tables, which a rebuild heals, none is known, and all may be tried."""
+    try:
+        return layouts_by_version(writer.rows("reports"))
+    except StoreError:
+        return {}
 
 
 def _commits_by_time(writer: Writer) -> Callable[[datetime], int]:

@@ -26,9 +26,10 @@ from ..settings import DEFAULT_SOURCES
 from ..store import Store, Writer
 from ..tidy import drift
 from ..tidy.batch import Outcome, Received, Tidied
-from ..tidy.transactions import with_shipped
+from ..tidy.layout import Given
 from .door import Door
 from .erasure import erase
+from .layouts import Memory
 from .rebuild import run_row, writing
 from .versions import Versions, each_refusal_once
 from .workers import Tidier
@@ -67,6 +68,7 @@ class IntakeResult:
     ``n_known`` ids were listed and not asked for again, ``n_failed`` could not be fetched and are tried by the next
     run, ``n_withdrawn`` are known here and gone there; ``n_forgotten`` of those unchanged are of companies that were
     forgotten, and were not kept. ``commits`` are the numbers of the commits this run published.
+    ``doubts`` say what in published reports contradicts how they were read, and in how many of them.
     """
 
     run_id: str
@@ -81,6 +83,7 @@ class IntakeResult:
     n_failed: int
     commits: tuple[int, ...]
     issues: tuple[Issue, ...] = field(repr=False)
+    doubts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_partial(self) -> bool:
@@ -131,6 +134,7 @@ class Intake:
         self.cursor: Mapping[str, Any] = store.head.cursor if store.head else {}
         self.totals: Counter[str] = Counter()
         self._writer, self._tidier, self._run_id = writer, tidier, uuid.uuid4().hex
+        self._memory = Memory.of([store.stored("layouts")], tidier.layouts)
         self._versions = Versions.of(store, undated=undated)
         self._waiting: dict[tuple[str, str | None], Received] = {}
         still = store.open_quarantine()
@@ -145,6 +149,7 @@ class Intake:
         self._batch_bytes = self._batch_rows = 0
         self._counted: Counter[str] = Counter()
         self._unread: Counter[str] = Counter()
+        self._doubts: Counter[str] = Counter()
 
     def is_known(self, report_id: str) -> bool:
         """Whether the report is published, or quarantined and not to be tried again."""
@@ -209,7 +214,9 @@ class Intake:
         if self._unread["transactions"]:
             self.issue("unread_transactions", f"{self._unread['reports']:,} reports", unread_words(self._unread))
         totals = {name: self.totals[name] for name in TOTALS}
-        return IntakeResult(self._run_id, **totals, commits=tuple(self._commits), issues=tuple(self._issues))
+        return IntakeResult(
+            self._run_id, **totals, commits=tuple(self._commits), issues=tuple(self._issues), doubts=dict(self._doubts)
+        )
 
     def _tidied(self, chunks: Iterable[list[Received]]) -> Iterator[tuple[list[Received], Tidied]]:
         return self._tidier.tidied(map(self._fresh, chunks), self._versions.number, self._versions.restart)
@@ -239,12 +246,15 @@ class Intake:
                 continue
             self.totals[f"n_{outcome.status}"] += 1
             self._note(outcome)
+            if outcome.doubt is not None and outcome.status == "published":
+                self._doubts[outcome.doubt] += 1
             self._hold(received, outcome)
         data = dict(tidied.tables)
         self._unread += unread(data["reports"], data["transactions"])
         self._drift.append(data.pop("drift"))
         data["quarantine"] = _without(data["quarantine"], dropped)
         data["quarantine"] = each_refusal_once(data["quarantine"], self._quarantined)
+        data["layouts"] = self._memory.new(data["reports"]["layout_sha256"].to_pylist())
         for name, rows in data.items():
             if rows.num_rows:
                 self._writer.append(name, rows)
@@ -291,12 +301,13 @@ class Intake:
 
 
 @contextmanager
-def taking(
+def taking(  # noqa: PLR0913
     store: Store,
     *,
     command: str,
     sources: Mapping[str, str] = DEFAULT_SOURCES,
     aliases: Mapping[str, tuple[str, ...]] | None = None,
+    layout: Given = None,
     processes: int = 1,
     **options: Any,
 ) -> Iterator[Intake]:
@@ -304,8 +315,10 @@ def taking(
 
     Parameters
     ----------
+    layout
+        How payloads are read, one or several, see `layouts_of`.
     sources, aliases
-        Product -> the service's word; transaction column -> member names, replacing lines of the shipped map.
+        Product -> the service's word; transaction column -> member names, replacing lines of the layout.
     processes
         How many tidy, see `Tidier`.
     options
@@ -317,8 +330,8 @@ def taking(
         The store is locked, damaged or cannot be written.
     """
     with (
-        Tidier(processes, aliases=with_shipped(aliases), sources=sources) as tidier,
-        writing(store, sources=sources, aliases=aliases) as writer,
+        Tidier(processes, aliases=aliases, sources=sources, layout=layout) as tidier,
+        writing(store, layout=tidier.layouts) as writer,
     ):
         intake = Intake(store, writer, tidier, command=command, **options)
         try:

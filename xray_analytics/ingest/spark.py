@@ -23,7 +23,6 @@ import pyarrow as pa
 
 from .. import engine, tables
 from ..errors import InputError, StoreError
-from ..settings import DEFAULT_SOURCES
 from ..store.commits import LARGE_PART
 from ..store.manifests import Manifest, encode
 from ..store.parts import Part, PartBuilder
@@ -33,8 +32,9 @@ from ..store.remote.publish import announce, current, part_name
 from ..tidy import drift
 from ..tidy.batch import Received, tidy
 from ..tidy.ids import object_id_in
-from ..tidy.transactions import with_shipped
+from ..tidy.layout import Given, Layout, layouts_of
 from . import files
+from .layouts import Memory
 from .rebuild import run_row
 from .run import unread, unread_words
 from .versions import Versions, each_refusal_once
@@ -74,6 +74,7 @@ def tidy_archive(  # noqa: PLR0913
     *,
     sources: Mapping[str, str] | None = None,
     aliases: Mapping[str, tuple[str, ...]] | None = None,
+    layout: Given = None,
     fetched_at: datetime | None = None,
     tasks: int | None = None,
     spark: Any = None,
@@ -89,7 +90,7 @@ def tidy_archive(  # noqa: PLR0913
         ``spark.read.parquet("s3a://lake/bodies")``.
     url
         Where the store shall be, which every worker can write: ``s3://bucket/prefix``, or a path all of them share.
-    sources, aliases
+    sources, aliases, layout
         As in `import_files`.
     fetched_at
         When files were received [UTC]; default now. Give it where a repetition shall write the same bytes.
@@ -119,13 +120,14 @@ def tidy_archive(  # noqa: PLR0913
     if current(to) is not None:
         raise StoreError(f"a store is published at {to.url} already; name a prefix of its own for this archive")
     session = spark or engine.spark_session()
-    work = _Work(url, with_shipped(aliases), dict(sources or DEFAULT_SOURCES))
+    work = _Work(url, aliases, sources, layout)
+    layouts = work.layouts
     with _small_batches(session), _one_failure(to):
         payloads = _payloads(session, archived, fetched_at or started_at)
         keyed = payloads.repartition(tasks, "key") if tasks else payloads.repartition("key")
         ordered = keyed.sortWithinPartitions("fetched_at", "position")
         rows = ordered.mapInArrow(work.tidied, _RESULT).collect()
-    return _published(to, [_Row(*row) for row in rows], started_at)
+    return _published(to, [_Row(*row) for row in rows], started_at, layouts)
 
 
 class _Row(NamedTuple):
@@ -143,8 +145,14 @@ class _Work:
     """What a task needs, in plain values that travel."""
 
     url: str
-    aliases: Mapping[str, tuple[str, ...]]
-    sources: Mapping[str, str]
+    aliases: Mapping[str, tuple[str, ...]] | None = None
+    sources: Mapping[str, str] | None = None
+    layout: Given = None
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts to try."""
+        return layouts_of(self.layout, sources=self.sources, aliases=self.aliases)
 
     def tidied(self, batches: Batches) -> Batches:
         """The payloads of one task, in order, into parts at the place; gives what is to be known of them."""
@@ -167,6 +175,7 @@ class _Task:
         self._versions = Versions()
         self._bodies: set[str] = set()
         self._refused: set[tuple[object, ...]] = set()
+        self._layouts: set[str] = set()
         self._builders: dict[str, PartBuilder] = {}
         self._totals: Counter[str] = Counter()
         self._unread: Counter[str] = Counter()
@@ -184,8 +193,7 @@ class _Task:
             received,
             version_of=versions.number,
             restart=versions.restart,
-            aliases=work.aliases,
-            sources=work.sources,
+            layout=work.layouts,
         )
         versions.settle()
         self._totals.update(outcome.status for outcome in done.outcomes)
@@ -198,6 +206,9 @@ class _Task:
             self._said.append(_Row("drift", "drift", at, noticed["position"], json.dumps(line)))
         found["raw"] = each_body_once(found["raw"], self._bodies)
         found["quarantine"] = each_refusal_once(found["quarantine"], self._refused)
+        used = {sha256 for sha256 in found["reports"]["layout_sha256"].to_pylist() if sha256}
+        self._said += [_Row("layout", sha256, None, None, "") for sha256 in sorted(used - self._layouts)]
+        self._layouts |= used
         for name, rows in found.items():
             self._add(name, rows)
 
@@ -294,7 +305,7 @@ def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, pa.schema([(name, kinds.get(name, pa.string())) for name in rows[0]]))
 
 
-def _published(to: Place, rows: list[_Row], started_at: datetime) -> Scaled:
+def _published(to: Place, rows: list[_Row], started_at: datetime, layouts: tuple[Layout, ...] = ()) -> Scaled:
     """The store that these parts make, announced."""
     found: dict[str, list[Part]] = {}
     totals: Counter[str] = Counter()
@@ -307,7 +318,10 @@ def _published(to: Place, rows: list[_Row], started_at: datetime) -> Scaled:
         elif row.what == "unread":
             poor.update(json.loads(row.data))
     failed = tuple(sorted((row.name, row.data) for row in rows if row.what == "failed"))
-    for name, data in (("drift", _drift(rows)), ("runs", _run(totals, len(failed), started_at))):
+    used = sorted({row.name for row in rows if row.what == "layout"})
+    read_with = Memory.of((), layouts).new(used)
+    run = _run(totals, len(failed), started_at)
+    for name, data in (("drift", _drift(rows)), ("layouts", read_with), ("runs", run)):
         if data.num_rows:
             builder = PartBuilder(tables.table(name), COMMIT)
             builder.add(data)

@@ -18,6 +18,7 @@ from ..store import RawBody, Store, tombstones
 from ..store.tombstones import plain, remembered, siren_in, spellings
 from ..tidy.batch import Received
 from ..tidy.ids import named_in, tokens
+from .layouts import LAYOUT_OF, Memory, layouts_by_version
 
 REFUSED = ["origin", "stage", "object_id", "body"]  # what tells whose something in quarantine is
 _FRENCH = frozenset((None, "siren", "siret", "vat"))  # kinds of numbers, *documented* only the first
@@ -58,9 +59,13 @@ class Subject:
         owned.add_rows(store)
         requests = frozenset(_column(store, "requests", "request_id"))
         payloads, n_mentions = [], 0
+        memory = Memory.of([store.stored("layouts")])
+        read_by = layouts_by_version([store.stored("reports", LAYOUT_OF)])
         for row in store.bodies():
             if owned.add_payload(row, published):
-                payloads.append(Received(row.body, row.fetched_at, row.object_id, None, row.api_version))
+                layout = memory.remembered.get(read_by.get((row.object_id, row.object_version)) or "")
+                received = Received(row.body, row.fetched_at, row.object_id, None, row.api_version)
+                payloads.append(replace(received, layouts=(layout,)) if layout else received)
             else:
                 n_mentions += mention.search(row.body) is not None
         subject = cls(frozenset(owned.ids), frozenset(owned.texts), known, True, payloads, n_mentions, requests)

@@ -98,6 +98,7 @@ def sync(  # noqa: PLR0913
         command="sync",
         sources=settings.sources,
         aliases=settings.transaction_aliases,
+        layout=settings.layout,
         processes=processes,
         retry=quarantined,
         journal=journal,

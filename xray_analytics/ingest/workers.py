@@ -21,6 +21,7 @@ import pyarrow as pa
 from ..errors import InputError, XRayError
 from ..tidy.arrow_tables import bytes_of
 from ..tidy.batch import Outcome, Received, Tidied, VersionOf, tidy
+from ..tidy.layout import Given, layouts_of
 from ..tidy.transactions import Aliases
 
 TidyChunk = Callable[[list[Received]], Tidied]
@@ -37,7 +38,7 @@ class Tidier:
         1 tidies here. With more there are so many beside this one, each of which needs about 200 MB and a second to
         start: worth it from about a thousand bank reports. They are started afresh, as `multiprocessing` calls
         *spawn*, so that a script that asks for them needs its ``if __name__ == "__main__":``.
-    aliases, sources
+    aliases, sources, layout
         As in `tidy`.
 
     Raises
@@ -46,11 +47,19 @@ class Tidier:
         `processes` is not at least 1.
     """
 
-    def __init__(self, processes: int, *, aliases: Aliases, sources: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        processes: int,
+        *,
+        aliases: Aliases | None = None,
+        sources: Mapping[str, str] | None = None,
+        layout: Given = None,
+    ) -> None:
         if processes < 1:
             raise InputError(f"processes must be 1 or more, not {processes}: 1 tidies in this process")
         self._processes = processes
-        self._tidy = partial(tidy, aliases=aliases, sources=sources)
+        self.layouts = layouts_of(layout, sources=sources, aliases=aliases)
+        self._tidy = partial(tidy, layout=self.layouts)
         self._idle: SimpleQueue[_Beside] = SimpleQueue()
         self._asking: ThreadPoolExecutor | None = None
 

@@ -20,7 +20,11 @@ from .verification import bad_parts
 # Columns that say when this store, not the service, learnt something.
 CLOCKS = frozenset({"fetched_at", "available_at", "is_backfilled", "recorded_at"})
 # Columns that depend on how a sync was cut into commits.
-_BATCH = {"drift": frozenset({"commit", "first_report_id"}), "quarantine": frozenset({"origin"})}
+_BATCH = {
+    "drift": frozenset({"commit", "first_report_id"}),
+    "quarantine": frozenset({"origin"}),
+    "reports": frozenset({"layout_sha256"}),
+}
 
 
 def drop_damaged(root: Path, writer: Writer) -> tuple[str, ...]:
@@ -76,12 +80,13 @@ def gc(root: Path, grace: timedelta, *, dry_run: bool = False) -> list[str]:
 def content_digest(root: Path, head: Manifest | None, connection: engine.Connection, *, clocks: bool = False) -> str:
     """SHA-256 of what the store says, whatever the order of its rows, the cut of its parts and the number of commits.
 
-    Covers every version in every table except ``runs``; `clocks` includes when things were learnt. Of ``raw`` the
-    digests count and not the bodies; ``drift`` counts with its reports added up over the commits.
+    Covers every version in every table except ``runs`` and ``layouts``, which say how and not what; `clocks` includes
+    when things were learnt. Of ``raw`` the digests count and not the bodies; ``drift`` counts with its reports added up
+    over the commits.
     """
     lines = []
     for name in sorted(head.parts if head else ()):
-        if head is not None and name != "runs":
+        if head is not None and name not in ("runs", "layouts"):
             rows, total = _table_digest(stored(root, head, name), tables.table(name), connection, clocks=clocks)
             lines.append(f"{name} {rows} {total:064x}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

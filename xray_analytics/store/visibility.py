@@ -97,6 +97,8 @@ class Visibility:
         return "true" if self.as_of is None else f"{clock} <= {self.instant} '{self.as_of.isoformat()}'"
 
     def _book_keeping(self, table: Table) -> str:
+        if table is tables.LAYOUTS:
+            return "true"
         if table is tables.RUNS:
             return self.known("finished_at")
         if table is not tables.DRIFT:

@@ -101,6 +101,7 @@ def _report_row(p: Published) -> dict[str, Any]:
         "created_at": read.created_at,
         "fetched_at": p.fetched_at,
         "available_at": first_known or p.fetched_at,
+        "layout_sha256": read.layout.sha256 if read.layout else None,
         "is_backfilled": first_known is not None and p.fetched_at - first_known > BACKFILLED_AFTER,
         "api_version": p.api_version,
         "raw_sha256": p.raw_sha256,

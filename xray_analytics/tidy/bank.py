@@ -3,100 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from ..tables import BANK_FLAG_CRITERIA, MINIMUM_DATA_SANITY_PCT, MOVEMENT_METRICS, REPORTS, STATEMENT_SUMMARIES
+from ..schema import MONEY_UNIT
+from ..tables import MINIMUM_DATA_SANITY_PCT
 from .accounts import Statement, tell_apart
 from .decode import Json, refuse, to_json
 from .drift import DriftNotes, type_name
-from .fields import MONEY_LIMIT, PayloadPlace, fields_of, read_members, to_mixed
+from .fields import LEFT, MONEY_LIMIT, PayloadPlace, read_members, read_value, to_mixed
+from .layout.paths import put_back, take, take_value
+from .layout.reader import Reader, ReportField
 from .months import LONGEST_STATEMENT_DAYS
 from .rows import Parts, Product, Row
-from .transactions import NAMED, Aliases, Entries, read_entries
+from .transactions import NAMED, Entries, n_unread, read_entries
 
-PARTS = ("movementReport", "summary", "bankFlag", "allTransactions")
-MEMBERS = frozenset((*PARTS, "riskClass", "score"))
-
-_RAW = fields_of((REPORTS["bank_risk_class"], REPORTS["bank_score"]), "raw.")
-_FLAG = fields_of((REPORTS["bank_flag_color"], REPORTS["data_sanity_pct"]), "raw.bankFlag.")
-STATEMENT = fields_of(STATEMENT_SUMMARIES.columns[3:])
-CRITERION = fields_of(BANK_FLAG_CRITERIA.columns[3:], lenient=("criteria",))
-METRIC = fields_of(MOVEMENT_METRICS.columns[3:])
+_EPOCH = date(1970, 1, 1).toordinal()
+FEWEST = 5  # transactions: below, a coincidence says nothing
+MANY = 25  # amounts that are all whole are no coincidence
+TABLES = {"statements": "statement_summaries", "criteria": "bank_flag_criteria", "metrics": "movement_metrics"}
 
 
-def read_bank(raw: dict[str, Json], aliases: Aliases, notes: DriftNotes, parts: Parts | None = None) -> Product:
-    """All rows of a Bank X-Ray report but its months.
+def read_bank(report: dict[str, Json], reader: Reader, notes: DriftNotes, parts: Parts | None = None) -> Product:
+    """All rows of a Bank X-Ray report but its months; what is read is taken out of the report.
 
     `parts` are those that are read already. No class, or class 0, is *unrated*; a class given although the data
     sanity is below the documented minimum is kept as sent and counted as drift.
     """
-    for part in PARTS:
-        if part not in raw and not (parts is not None and part == "allTransactions"):
-            notes.add(f"raw.{part}", "missing_member")
-    rows = parts.rows if parts is not None else {}
-    values = {name: value for name, value in raw.items() if name not in PARTS}
-    if type(values.get("riskClass")) in (int, float) and values["riskClass"] == 0:
-        values["riskClass"] = None
-    (risk_class, score), extra = read_members(values, _RAW, PayloadPlace("raw"), notes)
-    product = Product(extra=extra)
-    entries = product.entries = _entries_of(raw, parts, aliases, notes)
-    color, sanity = _read_flag(raw.get("bankFlag"), rows.get("bank_flag_criteria"), product, notes)
-    metrics = rows.get("movement_metrics")
-    product.rows["movement_metrics"] = _read_metrics(raw.get("movementReport"), notes) if metrics is None else metrics
+    entries = _entries_of(report, reader, parts, notes)
+    rows = {table: _rows_of(part, report, reader, parts, notes) for part, table in TABLES.items()}
+    values = {field.column: take_field(report, field, notes) for field in reader.report if field.column in _BANK}
+    risk_class, sanity = values["bank_risk_class"], values["data_sanity_pct"]
+    product = Product(entries=entries)
+    product.rows["movement_metrics"] = rows["movement_metrics"] or []
+    if rows["bank_flag_criteria"] is not None:
+        product.rows["bank_flag_criteria"] = rows["bank_flag_criteria"]
     if risk_class is not None and sanity is not None and sanity < MINIMUM_DATA_SANITY_PCT:
-        notes.add("raw.riskClass", "unknown_value", "class given at low sanity")
+        notes.add(".".join(reader.paths("bank_risk_class")[0]), "unknown_value", "class given at low sanity")
     product.report = {
         "is_rated": risk_class is not None,
-        "bank_risk_class": risk_class,
-        "bank_score": score,
-        "bank_flag_color": color,
-        "data_sanity_pct": sanity,
+        **values,
         "n_transactions": None if entries is None else entries.n,
-        "n_unread_transactions": None if entries is None else _n_unread(entries),
+        "n_unread_transactions": None if entries is None else n_unread(entries),
     }
-    _read_statements(raw.get("summary"), rows.get("statement_summaries"), product, notes)
+    _read_statements(rows["statement_summaries"], product)
     _refuse_overflow(product)
+    product.doubt = doubt(entries, product.statements) if entries is not None else None
     return product
 
 
-def _entries_of(raw: dict[str, Json], parts: Parts | None, aliases: Aliases, notes: DriftNotes) -> Entries | None:
+_BANK = ("bank_risk_class", "bank_score", "bank_flag_color", "data_sanity_pct")
+
+
+def take_field(report: dict[str, Json], field: ReportField, notes: DriftNotes) -> Any:
+    """A value of the report itself, taken out of it; one that cannot be read and may be left is."""
+    of, column = field.field, field.column
+    path, value = take_value(report, field.paths, notes, lenient=of.lenient, expected=of.expected)
+    if value is None or (column == "bank_risk_class" and type(value) in (int, float) and value == 0):
+        return None
+    found = read_value(value, of, PayloadPlace(""), path, notes)
+    if found is not LEFT:
+        return found
+    put_back(report, path, value)
+    return None
+
+
+def _entries_of(report: dict[str, Json], reader: Reader, parts: Parts | None, notes: DriftNotes) -> Entries | None:
     if parts is not None:
         return parts.entries
-    items = raw.get("allTransactions")
-    return None if items is None else read_entries(items, aliases, notes)
+    found = take(report, reader.parts["transactions"], notes)
+    return None if found is None else read_entries(found, reader, notes)
 
 
-def _n_unread(entries: Entries) -> int:
-    """How many transactions lack amount or day."""
-    known, booked = entries.units["amount"][1], entries.columns["booked_date"]
-    if booked.null_count:
-        known = known & booked.is_valid().to_numpy(zero_copy_only=False)
-    return entries.n - int(known.sum())
+def _rows_of(
+    part: str, report: dict[str, Json], reader: Reader, parts: Parts | None, notes: DriftNotes
+) -> list[Row] | None:
+    """The rows of a part, without what other parts say of them; None where the part is absent."""
+    if parts is not None and TABLES[part] in parts.rows:
+        return parts.rows[TABLES[part]]
+    found = take(report, reader.parts[part], notes)
+    if found is None:
+        return None
+    read = {"statements": _read_statement, "criteria": _read_criterion, "metrics": _read_metric}[part]
+    placed = zip(found.items, found.places(), strict=False)
+    return [read(no, item, place, reader, notes) for no, (item, place) in enumerate(placed)]
 
 
-def _read_flag(
-    flag: Json, criteria: list[Row] | None, product: Product, notes: DriftNotes
-) -> tuple[str | None, float | None]:
-    if flag is None:
-        return None, None
-    place = PayloadPlace("raw.bankFlag")
-    if type(flag) is dict and "reasons" not in flag:
-        notes.add(place.general("reasons"), "missing_member")
-    values = {name: value for name, value in flag.items() if name != "reasons"} if type(flag) is dict else flag
-    (color, sanity), extra = read_members(values, _FLAG, place, notes)
-    if extra:
-        product.extra["bankFlag"] = extra
-    if criteria is None:
-        reasons = array(flag.get("reasons"), place.exact("reasons"))
-        criteria = [_read_criterion(no, reason, notes) for no, reason in enumerate(reasons)]
-    product.rows["bank_flag_criteria"] = criteria
-    return color, sanity
-
-
-def _read_criterion(no: int, reason: Json, notes: DriftNotes) -> Row:
-    row, extra = read_members(reason, CRITERION, PayloadPlace("raw.bankFlag.reasons[]", no), notes)
+def _read_criterion(no: int, item: Json, place: PayloadPlace, reader: Reader, notes: DriftNotes) -> Row:
+    row, extra = read_members(item, reader.criterion, place, notes)
     return criterion_row(no, row, extra)
 
 
@@ -108,25 +105,21 @@ def criterion_row(no: int, row: Sequence[Any], extra: Mapping[str, Json]) -> Row
     return no, criterion, *to_mixed(value), quantile, sentiment, popovers, to_json(extra) if extra else None
 
 
-def _read_metrics(metrics: Json, notes: DriftNotes) -> list[Row]:
-    rows: list[Row] = []
-    for name, metric in as_object(metrics, "raw.movementReport").items():
-        if type(metric) is not dict:
-            notes.add("raw.movementReport.*", "unknown_value", metric)
-            metric_row, extra = [None, None], {"value": metric}
-        else:
-            metric_row, extra = read_members(metric, METRIC, PayloadPlace("raw.movementReport.*", name), notes)
-        rows.append((name, *metric_row, to_json(extra) if extra else None))
-    return rows
-
-
-def _read_statements(summary: Json, rows: list[Row] | None, product: Product, notes: DriftNotes) -> None:
-    """Statements, accounts, and what both say of the report."""
-    if rows is None:
-        items = array(summary, "raw.summary")
-        statements = [_read_statement(no, item, notes) for no, item in enumerate(items)]
+def _read_metric(no: int, item: Json, place: PayloadPlace, reader: Reader, notes: DriftNotes) -> Row:
+    name = place.around.key if reader.metric_is_key else None
+    if type(item) is not dict and "" not in reader.metric.fields:
+        notes.add(place.general(), "unknown_value", item)
+        row, extra = [None] * reader.metric.width, {"value": item}
     else:
-        statements = [_statement(no, row) for no, row in enumerate(rows)]
+        row, extra = read_members(item, reader.metric, place, notes)
+    if not reader.metric_is_key:
+        name, *row = row
+    return name or "", *row, to_json(extra) if extra else None
+
+
+def _read_statements(rows: list[Row] | None, product: Product) -> None:
+    """Statements, accounts, and what both say of the report."""
+    statements = [_statement(no, row) for no, row in enumerate(rows or ())]
     product.statements = statements
     named = product.entries.named if product.entries else dict.fromkeys(NAMED, ())
     accounts = product.accounts = tell_apart(statements, named["account_id"], named["statement_id"])
@@ -139,16 +132,16 @@ def _read_statements(summary: Json, rows: list[Row] | None, product: Product, no
         "period_start_date": min((s.start_date for s in statements if s.start_date), default=None),
         "period_end_date": max((s.end_date for s in statements if s.end_date), default=None),
         "n_accounts": len(accounts.rows),
-        "n_statements": None if summary is None else len(statements),
+        "n_statements": None if rows is None else len(statements),
         "n_days_covered": _n_days_covered(statements),
         "total_credit": _total([s.total_credit for s in statements]),
         "total_debit": _total([s.total_debit for s in statements]),
     }
 
 
-def _read_statement(no: int, item: Json, notes: DriftNotes) -> Statement:
-    row, extra = read_members(item, STATEMENT, PayloadPlace("raw.summary[]", no), notes)
-    return _statement(no, (*row, to_json(extra) if extra else None))
+def _read_statement(no: int, item: Json, place: PayloadPlace, reader: Reader, notes: DriftNotes) -> Row:
+    row, extra = read_members(item, reader.statement, place, notes)
+    return (*row, to_json(extra) if extra else None)
 
 
 def _statement(no: int, row: Row) -> Statement:
@@ -201,3 +194,67 @@ def as_object(value: Json, path: str) -> dict[str, Any]:
     if value is not None and type(value) is not dict:
         refuse("wrong_type", path, f"expected an object, found {type_name(value)}")
     return value or {}
+
+
+# ------------------------------------------------------------------------------------------------ contradictions
+
+
+def doubt(entries: Entries, statements: Sequence[Statement]) -> str | None:
+    """What contradicts the reading, as a short sentence; None where nothing does or nothing can be compared."""
+    amounts, known = entries.units["amount"]
+    if entries.n < FEWEST or not known.all():
+        return None
+    if entries.n >= MANY and not (amounts % MONEY_UNIT).any() and _are_whole(statements):
+        return "every amount is a whole number, as cents are"
+    moved = _moved(statements)
+    if moved is None:
+        return None
+    total = int(amounts.sum())
+    if total != moved:
+        return _of_sums(total, moved, amounts)
+    return (
+        "days lie outside the statements, as where midnights are of another zone"
+        if _outside(entries, statements)
+        else None
+    )
+
+
+def _of_sums(total: int, moved: int, amounts: np.ndarray) -> str | None:
+    if moved and total in (100 * moved, -100 * moved):
+        return "amounts move balances by a hundredth of what they say, as cents do"
+    if moved and total == -moved:
+        return "amounts move balances the other way"
+    if (amounts >= 0).all() and moved < total:
+        return "no amount is below zero, though balances fell"
+    return None
+
+
+def _moved(statements: Sequence[Statement]) -> int | None:
+    """What the statements say that their transactions add up to."""
+    pairs = [(s.start_balance, s.end_balance) for s in statements]
+    if not pairs or any(start is None or end is None for start, end in pairs):
+        return None
+    return sum(end - start for start, end in pairs if start is not None and end is not None)
+
+
+def _are_whole(statements: Sequence[Statement]) -> bool:
+    money = [m for s in statements for m in (s.start_balance, s.end_balance, s.total_credit, s.total_debit)]
+    return not any(m % MONEY_UNIT for m in money if m is not None)
+
+
+def _outside(entries: Entries, statements: Sequence[Statement]) -> bool:
+    """Whether transactions are booked on days outside their statement, or outside all of them where they name none."""
+    spans = [(_day(s.start_date), _day(s.end_date)) for s in statements if s.start_date and s.end_date]
+    booked = entries.columns["booked_date"]
+    if len(spans) < len(statements) or booked.null_count:
+        return False
+    days = booked.cast(pa.int32()).to_numpy()
+    by_id = dict(zip((s.statement_id for s in statements), spans, strict=True))
+    if len(by_id) == len(spans) and None not in by_id and by_id.keys() >= {*entries.named["statement_id"]}:
+        firsts, lasts = zip(*map(by_id.__getitem__, entries.named["statement_id"]), strict=True)
+        return bool(((days <= firsts) | (days > lasts)).any())
+    return bool(days.min() <= min(first for first, _ in spans) or days.max() > max(last for _, last in spans))
+
+
+def _day(day: date) -> int:
+    return day.toordinal() - _EPOCH

@@ -19,13 +19,15 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from ..errors import ReportError
-from ..tables import QUARANTINE, RAW, TRANSACTION_ALIASES
+from ..errors import InputError, ReportError
+from ..tables import QUARANTINE, RAW
 from . import drift
 from .arrow_tables import Published, report_tables, request_tables, table_of
 from .decode import refusal
-from .payload import SOURCES, Kind, Known, Read, decode, object_id_of, understand
-from .transactions import Aliases, compile_aliases
+from .layout import Given, Layout, layouts_of
+from .layout.reader import compiled
+from .payload import Kind, Known, Read, decode, object_id_of, understand
+from .transactions import Aliases
 
 VersionOf = Callable[[str, str, str], int | None]
 Status = Literal["published", "unchanged", "quarantined"]
@@ -37,7 +39,7 @@ class Received:
 
     `body` is ``{"report": {...}}``, a bare report, ``{"request": {...}}`` or a bare request; with `kind` None the body
     tells. `object_id` is the id that was asked for: another one inside is refused. `origin` names the file or path in
-    messages.
+    messages. `layouts` are tried instead of those of the batch.
     """
 
     body: bytes = field(repr=False)
@@ -46,6 +48,7 @@ class Received:
     kind: Kind | None = None
     api_version: str | None = None
     object_id: str | None = None
+    layouts: tuple[Layout, ...] | None = None
 
     @cached_property
     def raw_sha256(self) -> str:
@@ -55,7 +58,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one payload; `error` says why it was quarantined."""
+    """What became of one payload; `error` says why it was quarantined, `doubt` what in it contradicts its reading."""
 
     kind: str
     object_id: str | None
@@ -64,6 +67,7 @@ class Outcome:
     raw_sha256: str
     error: ReportError | None
     origin: str
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,14 @@ def _collector_paused() -> Iterator[None]:
 
 
 @_collector_paused()
-def tidy(
+def tidy(  # noqa: PLR0913
     received: Iterable[Received],
     *,
     version_of: VersionOf = first_version,
     restart: Callable[[], None] | None = None,
-    aliases: Aliases = TRANSACTION_ALIASES,
-    sources: Mapping[str, str] = SOURCES,
+    aliases: Aliases | None = None,
+    sources: Mapping[str, str] | None = None,
+    layout: Given = None,
 ) -> Tidied:
     """Tables of a batch of payloads.
 
@@ -113,10 +118,12 @@ def tidy(
     restart
         Called before `version_of` is asked once more about the whole batch, without a payload that was understood and
         cannot become rows; without it the first answers hold.
-    aliases
-        Column of `transactions` -> members to look for, in order.
-    sources
-        Product -> the service's word for it; any other word is the product *other*.
+    aliases, sources
+        Column of `transactions` -> members to look for, in order; product -> the service's word for it, any other word
+        being the product *other*: they replace lines of the layout.
+    layout
+        How payloads are read, see `layouts_of`; of several the first that reads a report and every transaction of it,
+        else the first that reads it. Default the shipped one.
 
     Raises
     ------
@@ -131,11 +138,10 @@ def tidy(
     >>> tidied.outcomes[0].status, tidied.tables["reports"]["financial_risk_class"].to_pylist()
     ('published', [3])
     """
-    compile_aliases(tuple(aliases.items()))
-    known = Known(aliases, {word: product for product, word in sources.items()})
-    batch = _Batch(version_of)
+    layouts = layouts_of(layout, sources=sources, aliases=aliases)
+    readers, batch = _Readers(layouts), _Batch(version_of)
     for one in received:
-        batch.settle(_read(one, known))
+        batch.settle(readers.read(one))
     try:
         return Tidied(batch.tables(), batch.outcomes)
     except Exception:  # whatever its class: one payload must not stop the others
@@ -152,11 +158,31 @@ class _Reading(NamedTuple):
     error: ReportError | None = None
 
 
+class _Readers:
+    """The layouts of a batch, in the order in which they are tried, and what each of them has met."""
+
+    def __init__(self, layouts: tuple[Layout, ...]) -> None:
+        self._layouts, self._known = layouts, dict[Layout, Known]()
+
+    def read(self, one: Received) -> _Reading:
+        """A payload by the first layout that reads all of its transactions, else the first that reads it, else none."""
+        partly: _Reading | None = None
+        for layout in one.layouts or self._layouts:
+            reading = _read(one, self._known.get(layout) or self._known.setdefault(layout, Known(compiled(layout))))
+            if reading.read is not None and reading.read.is_whole:
+                return reading
+            if partly is None or (partly.read is None and reading.read is not None):
+                partly = reading
+        if partly is None:
+            raise InputError("a payload needs a layout to be read with; give one, or none for the shipped one")
+        return partly
+
+
 def _read(one: Received, known: Known) -> _Reading:
     stage, object_id = "decode", one.object_id
     try:
         content = decode(one.body, one.kind, known)
-        stage, object_id = "tidy", one.object_id or object_id_of(content)
+        stage, object_id = "tidy", one.object_id or object_id_of(content, known.reader)
         return _Reading(one, understand(content, one.body, known, one.object_id), object_id)
     except Exception as error:  # whatever its class, as above
         return _Reading(one, None, object_id, stage, refusal(error))
@@ -179,7 +205,11 @@ class _Batch:
             self._refuse(reading)
         else:
             status: Status = "unchanged" if version is None else "published"
-            self.outcomes.append(Outcome(read.kind, read.object_id, status, version, one.raw_sha256, None, one.origin))
+            self.outcomes.append(
+                Outcome(
+                    read.kind, read.object_id, status, version, one.raw_sha256, None, one.origin, read.product.doubt
+                )
+            )
         if read is not None and version is not None:
             position = len(self.readings)
             self.published[position] = Published(read, version, one.fetched_at, one.raw_sha256, one.api_version)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,26 +20,29 @@ import pyarrow as pa
 
 from ..schema import ARROW, MONEY_UNIT
 from ..tables import TRANSACTIONS
-from .bank import CRITERION, METRIC, STATEMENT, criterion_row
+from .bank import TABLES, criterion_row
 from .decode import Json, count_members, written_members
 from .drift import DriftNotes
 from .fields import (
     EXACT_BELOW,
     Field,
+    Members,
     NeedsExactNumbers,
     Unexpected,
+    converted,
     note_money,
+    taken,
     to_float,
     to_id,
     to_int,
     to_units,
     within_range,
 )
+from .layout.reader import SIDE, Reader, Side
 from .rows import Parts, Row
-from .transactions import AMOUNTS, COLUMNS, NAMED, PLACE, Aliases, Entries, compile_aliases
+from .transactions import AMOUNTS, COLUMNS, NAMED, Entries
 
-_Entry = tuple[tuple[str, str, str], ...]  # member, column, kind; an identifier sent as a whole number is an "int"
-_ENTRIES = "allTransactions"
+_Scalar = str | int | float | None
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _first_object = json.JSONDecoder().raw_decode
 _TYPES: Mapping[str, Any] = {
@@ -50,7 +53,79 @@ _TYPES: Mapping[str, Any] = {
     "money": int | float | None,
     "float": int | float | None,
     "list<text>": tuple[str, ...] | None,  # most are empty, and the empty tuple is one object
+    "other": _Scalar,
 }
+
+
+class Member(NamedTuple):
+    """A member of every transaction: where it is, the column it feeds by position, and how it is sent.
+
+    An identifier sent as a whole number is an "int"; what is not written as documented, or not as the column's kind,
+    is "other" and read value by value, each different one once.
+    """
+
+    name: str
+    inside: str
+    position: int
+    sent: str
+
+
+_Entry = tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a layout must be like to be read in C: its parts are members of `raw`, in one place each.
+
+    `report` and `raw` are the members that each may have. `flag` holds the criteria and values of the report; without
+    it only the transactions are read in C.
+    """
+
+    report: frozenset[str]
+    raw: frozenset[str]
+    entries: str
+    statements: str = ""
+    criteria: str = ""
+    metrics: str = ""
+    flag: str = ""
+    flag_members: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=32)
+def plan_of(reader: Reader) -> Plan | None:
+    """How reports of a layout can be read in C; None where they cannot."""
+    entries = _member_of_raw(reader, "transactions", "[]")
+    if entries is None or reader.entry.around or "report" not in reader.envelopes:
+        return None
+    paths = [steps for field in reader.report for steps in field.paths]
+    report = frozenset(("raw", *(steps[0] for steps in paths)))
+    in_raw = [steps[1] for steps in paths if steps[0] == "raw" and len(steps) > 1]
+    heads = [path.steps[1].member for part in reader.parts.values() for path in part if len(path.steps) > 1]
+    plain = Plan(report, frozenset((entries, *in_raw, *heads)), entries)
+    statements, metrics = _member_of_raw(reader, "statements", "[]"), _member_of_raw(reader, "metrics", "{}")
+    (criteria, *others), values = reader.parts["criteria"], [s[1:] for s in paths if s[0] == "raw" and len(s) == 3]
+    steps = [step.member for step in criteria.steps]
+    simple = all(map(_is_simple, (reader.statement, reader.criterion, reader.metric))) and reader.metric_is_key
+    if others or len(steps) != 3 or steps[0] != "raw" or not statements or not metrics or not simple:
+        return plain
+    if {head for head, _ in values} - {steps[1]}:
+        return plain
+    members = tuple(sorted({steps[2], *(name for _, name in values)}))
+    return replace(
+        plain, statements=statements, criteria=steps[2], metrics=metrics, flag=steps[1], flag_members=members
+    )
+
+
+def _member_of_raw(reader: Reader, part: str, each: str) -> str | None:
+    paths = reader.parts[part]
+    steps = paths[0].steps if paths else ()
+    if len(paths) != 1 or len(steps) != 2 or steps[0].member != "raw" or steps[0].each or steps[1].each != (each,):
+        return None
+    return steps[1].member
+
+
+def _is_simple(members: Members) -> bool:
+    return not (members.inner or members.around or members.several or "" in members.fields)
 
 
 @dataclass(frozen=True)
@@ -68,7 +143,7 @@ class Shape:
     """How a body may look.
 
     The members of the report and of `raw`, those that every transaction has, and whether the other parts have no
-    members but the documented.
+    members but those of the layout.
     """
 
     report: frozenset[str]
@@ -78,46 +153,45 @@ class Shape:
 
 
 def decode_quickly(
-    body: bytes, aliases: Aliases, known: tuple[frozenset[str], frozenset[str]], sources: Collection[str]
+    body: bytes, reader: Reader, known: tuple[frozenset[str], frozenset[str]], sources: Collection[str]
 ) -> Quick | None:
     """The bank report in a body whose transactions all have the members of the first; None for everything else.
 
     `known` names the members that a report and its `raw` may have, `sources` the service's words for a bank report: a
     body of this shape under another word is read as what it says it is.
     """
-    entry = _shape_of_first(body, _fed_by(tuple(aliases.items())))
-    for documented in (True, False) if entry is not None else ():
+    plan = plan_of(reader)
+    entry = _shape_of_first(body, reader, plan.entries) if plan else None
+    if plan is None or entry is None:
+        return None
+    for documented in (True, False) if plan.flag else (False,):
         try:
-            return _decode(body, Shape(*known, entry or (), documented), sources)
+            return _decode(body, Shape(*known, entry, documented), plan, reader, sources)
         except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError, Unexpected, NeedsExactNumbers):
             continue  # the next way names what is wrong, if anything is
     return None
 
 
-def _decode(body: bytes, shape: Shape, sources: Collection[str]) -> Quick | None:
-    top = _decoder(shape).decode(body)
+def _decode(body: bytes, shape: Shape, plan: Plan, reader: Reader, sources: Collection[str]) -> Quick | None:
+    top = _decoder(shape, plan, reader).decode(body)
     report = _members_of(top.m0, shape.report)
-    if report.get("source") not in sources:
+    if not any(taken(report, steps) in sources for steps in reader.paths("source")):
         return None
     report["raw"] = raw = _members_of(report["raw"], shape.raw)
-    entries, notes = raw.pop(_ENTRIES), DriftNotes()
-    rows, n_members = _read_parts(raw, notes) if shape.documented else ({}, 0)
-    n_members += 2 + count_members(report, depth=2) + len(entries) * len(shape.entry)
-    if n_members != written_members(body):
+    entries, notes = raw.pop(plan.entries), DriftNotes()
+    if shape.documented and raw.get(plan.flag) is not None:
+        raw[plan.flag] = _members_of(raw[plan.flag], plan.flag_members)
+    n_members = 2 + count_members(report, depth=2)
+    rows, n_in_parts = _read_parts(raw, plan, reader, notes) if shape.documented else ({}, 0)
+    columns, n_in_entries = _columns(entries, shape.entry, reader, notes)
+    if n_members + n_in_parts + n_in_entries != written_members(body):
         return None
-    parts = Parts(_columns(entries, shape.entry, notes), rows)
-    return Quick(report, parts, hashlib.sha256(_encode(top)).hexdigest(), notes)
+    return Quick(report, Parts(columns, rows), hashlib.sha256(_encode(top)).hexdigest(), notes)
 
 
-@lru_cache(maxsize=16)
-def _fed_by(items: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, tuple[str, Field]]:
-    """The column that each member feeds, and its field."""
-    return {name: (column, field) for column, (field, names) in compile_aliases(items).items() for name in names}
-
-
-def _shape_of_first(body: bytes, columns: Mapping[str, tuple[str, Field]]) -> _Entry | None:
-    """The members of the first transaction, if the alias map knows them all and one for each column."""
-    marker = body.find(b'"allTransactions"')
+def _shape_of_first(body: bytes, reader: Reader, entries: str) -> _Entry | None:
+    """The members of the first transaction, if the layout knows them all and one for each column."""
+    marker = body.find(f'"{entries}"'.encode())
     start = body.find(b"{", marker)
     if marker < 0 or start < 0:
         return None
@@ -125,48 +199,72 @@ def _shape_of_first(body: bytes, columns: Mapping[str, tuple[str, Field]]) -> _E
         first, _ = _first_object(body[start : start + 4096].decode(errors="ignore"))
     except (ValueError, RecursionError):
         return None
-    if len(first) < 2 or not first.keys() <= columns.keys() or len({columns[n][0] for n in first}) < len(first):
+    if len(first) < 2:
         return None
-    kinds = ((name, *columns[name]) for name in sorted(first))
-    return tuple(
-        (name, column, "int" if field_.column.kind == "id" and type(first[name]) is int else field_.column.kind)
-        for name, column, field_ in kinds
-    )
+    shape: list[Member] = []
+    fields, inner = reader.entry.fields, reader.entry.inner
+    for name in sorted(first):
+        value = first[name]
+        if name in inner and type(value) is dict:
+            paths = {f"{name}.{below}": value[below] for below in sorted(value)}
+        elif name in fields:
+            paths = {name: value}
+        else:
+            return None
+        if not paths or not paths.keys() <= fields.keys():
+            return None
+        shape += [
+            Member(name, path[len(name) + 1 :], fields[path].position, _sent(fields[path], v))
+            for path, v in paths.items()
+        ]
+    positions = [member.position for member in shape]
+    several_pairs = sum(len(COLUMNS) <= position < len(COLUMNS) + 2 * len(reader.pairs) for position in positions) > 2
+    return tuple(shape) if len({*positions}) == len(positions) and not several_pairs else None
+
+
+def _sent(field: Field, value: Json) -> str:
+    """How a column is sent, by the value of the first transaction."""
+    kind = field.column.kind
+    if not field.as_documented or (kind == "date" and type(value) is str and len(value) != len("2023-05-31")):
+        return "other"
+    return "int" if kind == "id" and type(value) is int else kind
 
 
 # ------------------------------------------------------------------------------------------------ decoders
 
 
 @lru_cache(maxsize=64)
-def _decoder(shape: Shape) -> msgspec.json.Decoder[Any]:
+def _decoder(shape: Shape, plan: Plan, reader: Reader) -> msgspec.json.Decoder[Any]:
     """A decoder of bodies of this shape; fields in the order of their names, so that encoding is canonical."""
-    entry = _struct({name: _TYPES[kind] for name, _, kind in shape.entry})
-    types: dict[str, Any] = dict.fromkeys(shape.raw, Any) | (_documented() if shape.documented else {})
-    types[_ENTRIES] = list[entry]  # type: ignore[valid-type]
-    raw = _struct(types, optional=shape.raw - {_ENTRIES})
+    members: dict[str, Any] = {}
+    for name in {member.name for member in shape.entry}:
+        inside = {member.inside: _TYPES[member.sent] for member in shape.entry if member.name == name}
+        members[name] = inside[""] if "" in inside else _struct(inside) | None
+    types: dict[str, Any] = dict.fromkeys(shape.raw, Any) | (_documented(plan, reader) if shape.documented else {})
+    types[plan.entries] = list[_struct(members)]  # type: ignore[misc]
+    raw = _struct(types, optional=shape.raw - {plan.entries})
     report: dict[str, Any] = dict.fromkeys(shape.report, Any) | {"raw": raw}
     return msgspec.json.Decoder(_struct({"report": _struct(report, optional=shape.report - {"raw"})}))
 
 
-def _documented() -> dict[str, Any]:
+def _documented(plan: Plan, reader: Reader) -> dict[str, Any]:
     """The types of the parts of a bank report beside its transactions; any member of them may be absent."""
-    statement, criterion, metric = (_struct_of(fields) for fields in (STATEMENT, CRITERION, METRIC))
-    flag = _struct({"color": Any, "dataSanity": Any, "reasons": list[criterion] | None}, optional=_FLAG)  # type: ignore[valid-type]
+    statement, criterion, metric = map(_struct_of, (reader.statement, reader.criterion, reader.metric))
+    inside: dict[str, Any] = dict.fromkeys(plan.flag_members, Any) | {plan.criteria: list[criterion] | None}  # type: ignore[valid-type]
     return {
-        "summary": list[statement] | None,  # type: ignore[valid-type]
-        "bankFlag": flag | None,
-        "movementReport": dict[str, metric] | None,  # type: ignore[valid-type]
+        plan.statements: list[statement] | None,  # type: ignore[valid-type]
+        plan.flag: _struct(inside, optional=plan.flag_members) | None,
+        plan.metrics: dict[str, metric] | None,  # type: ignore[valid-type]
     }
 
 
-_FLAG = ("color", "dataSanity", "reasons")
-
-
-def _struct_of(fields: Mapping[str, Field]) -> Any:
-    return _struct({name: _type_of(field) for name, field in fields.items()}, optional=fields)
+def _struct_of(members: Members) -> Any:
+    return _struct({name: _type_of(field) for name, field in members.fields.items()}, optional=members.fields)
 
 
 def _type_of(field: Field) -> Any:
+    if not field.as_documented:
+        return _Scalar
     if field.column.name == "value":
         return int | float | str | bool | None
     return str | int | None if field.column.kind == "id" else _TYPES[field.column.kind]
@@ -189,40 +287,60 @@ def _members_of(struct: Any, names: Iterable[str]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ parts
 
 
-def _read_parts(raw: dict[str, Any], notes: DriftNotes) -> tuple[dict[str, list[Row]], int]:
-    """The rows of the parts by table, and how many members they hold beside those that `count_members` sees."""
-    if raw.get("bankFlag") is not None:
-        raw["bankFlag"] = _members_of(raw["bankFlag"], _FLAG)
-    reasons = (raw.get("bankFlag") or {}).get("reasons") or ()
-    metrics = raw.get("movementReport") or {}
-    statements, n = _rows(raw.get("summary") or (), STATEMENT, "raw.summary[]", notes)
-    criteria, n_criteria = _rows(reasons, CRITERION, "raw.bankFlag.reasons[]", notes)
-    values, n_values = _rows(metrics.values(), METRIC, "raw.movementReport.*", notes)
-    rows: dict[str, list[Row]] = {
-        "statement_summaries": [(*row, None) for row in statements],
-        "bank_flag_criteria": [criterion_row(no, row, {}) for no, row in enumerate(criteria)],
-        "movement_metrics": [(name, *row, None) for name, row in zip(metrics, values, strict=True)],
+def _read_parts(
+    raw: dict[str, Any], plan: Plan, reader: Reader, notes: DriftNotes
+) -> tuple[dict[str, list[Row] | None], int]:
+    """The rows of the parts by table, taken out of `raw`, and how many members their elements hold.
+
+    A part that is null has no rows, and neither has one that is absent, which is noted as missing.
+    """
+    flag = raw.get(plan.flag)
+    found = {
+        "statements": _part(raw, plan.statements, "raw", notes),
+        "metrics": _part(raw, plan.metrics, "raw", notes),
+        "criteria": None if flag is None else _part(flag, plan.criteria, f"raw.{plan.flag}", notes),
     }
-    return rows, n + n_criteria + n_values
+    if plan.flag not in raw:
+        notes.add(f"raw.{plan.flag}", "missing_member")
+    metrics, paths = found["metrics"], {part: paths[0].pattern for part, paths in reader.parts.items()}
+    statements, n = _rows(found["statements"] or (), reader.statement, paths["statements"], notes)
+    criteria, n_criteria = _rows(found["criteria"] or (), reader.criterion, paths["criteria"], notes)
+    values, n_values = _rows((metrics or {}).values(), reader.metric, paths["metrics"], notes)
+    rows: dict[str, list[Row]] = {
+        "statements": [(*row, None) for row in statements],
+        "criteria": [criterion_row(no, row, {}) for no, row in enumerate(criteria)],
+        "metrics": [(name, *row, None) for name, row in zip(metrics or {}, values, strict=True)],
+    }
+    read = {TABLES[part]: None if found[part] is None else rows[part] for part in TABLES}
+    return read, n + n_criteria + n_values
 
 
-def _rows(items: Collection[Any], fields: Mapping[str, Field], path: str, notes: DriftNotes) -> tuple[list[Row], int]:
+def _part(holder: dict[str, Any], name: str, path: str, notes: DriftNotes) -> Any:
+    if name not in holder:
+        notes.add(f"{path}.{name}", "missing_member")
+    return holder.pop(name, None)
+
+
+def _rows(items: Collection[Any], members: Members, path: str, notes: DriftNotes) -> tuple[list[Row], int]:
     """As `read_members` for each item, and how many members they hold; raises where that would refuse one."""
-    columns: list[Any] = [()] * len(fields)
+    nothing = (None,) * len(items)
+    columns: list[Any] = [nothing] * members.width
     n_absent = 0
     by_member = zip(*map(msgspec.structs.astuple, items), strict=True)
-    for values, (name, field) in zip(by_member, sorted(fields.items()), strict=bool(items)):
+    for values, (name, field) in zip(by_member, sorted(members.fields.items()), strict=bool(items)):
         n = values.count(msgspec.UNSET)
         if n:
             notes.add(f"{path}.{name}", "missing_member")
             n_absent += n
         given = tuple(None if value is msgspec.UNSET else value for value in values) if n else values
         columns[field.position] = _column(given, field, f"{path}.{name}", notes)
-    return list(zip(*columns, strict=True)), len(items) * len(fields) - n_absent
+    return list(zip(*columns, strict=True)), len(items) * len(members.fields) - n_absent
 
 
 def _column(values: tuple[Any, ...], field: Field, path: str, notes: DriftNotes) -> Sequence[Any]:
     column = field.column
+    if not field.as_documented:
+        return [None if value is None else converted(value, field, path, notes) for value in values]
     if column.kind == "money":
         return [None if value is None else _units(value, path, notes) for value in values]
     convert = _CONVERT.get(column.kind)
@@ -251,26 +369,109 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {"id": to_id, "float": to_float, 
 # ------------------------------------------------------------------------------------------------ transactions
 
 
-def _columns(rows: Sequence[Any], entry: _Entry, notes: DriftNotes) -> Entries:
-    """Converted while the values are still in the processor's cache."""
+def _columns(rows: Sequence[Any], entry: _Entry, reader: Reader, notes: DriftNotes) -> tuple[Entries, int]:
+    """The transactions, and how many members they hold; converted while values are still in the processor's cache."""
     n = len(rows)
     entries = Entries(n, named=dict.fromkeys(NAMED, (None,) * n))
-    by_member = zip(*map(msgspec.structs.astuple, rows), strict=True)
-    for sent, (name, column, kind) in zip(by_member, entry, strict=bool(rows)):
-        if kind == "money":
-            entries.units[column] = _money(sent, f"{PLACE}.{name}", notes)
+    sent, n_members = _by_member(rows, entry)
+    pattern = reader.parts["transactions"][0].pattern
+    words: Sequence[Any] | None = None
+    for member, values in zip(entry, sent, strict=bool(rows)):
+        field = reader.by_position[member.position]
+        name, path = field.column.name, f"{pattern}.{member.name}"
+        path = f"{path}.{member.inside}" if member.inside else path
+        if field.column.kind == "money":
+            entries.units[name] = (
+                _money(values, path, notes) if member.sent == "money" else _other_money(values, field, path, notes)
+            )
+        elif field.column is SIDE:
+            words = [None if value is None else field.convert(value) for value in values]
+        else:
+            read = _values(values, member, field, path, notes)
+            if name in NAMED:
+                entries.named[name] = read
+            entries.columns[name] = pa.array(read, ARROW[field.column.kind])
+    entries.units["amount"] = _amounts(entries.units, words, reader, n)
+    for name in (*COLUMNS, "extra"):
+        if name in AMOUNTS:
+            entries.units.setdefault(name, (np.zeros(n, np.int64), np.zeros(n, bool)))
+        elif name not in entries.columns:
+            entries.columns[name] = pa.nulls(n, ARROW[TRANSACTIONS[name].kind])
+    entries.units = {name: entries.units[name] for name in AMOUNTS}
+    return entries, n_members
+
+
+def _by_member(rows: Sequence[Any], entry: _Entry) -> tuple[list[Sequence[Any]], int]:
+    """The values of each member of all transactions, those inside objects as well, and how many members there are."""
+    by_name = dict(
+        zip(sorted({m.name for m in entry}), zip(*map(msgspec.structs.astuple, rows), strict=True), strict=False)
+    )
+    if not any(member.inside for member in entry) or not rows:
+        return [by_name[member.name] for member in entry] if rows else [()] * len(entry), len(rows) * len(by_name)
+    n_members, sent = len(rows) * len(by_name), dict[tuple[str, str], Sequence[Any]]()
+    for name, objects in by_name.items():
+        inside = [member.inside for member in entry if member.name == name and member.inside]
+        if not inside:
+            sent[name, ""] = objects
             continue
-        digits = {value: to_id(value) for value in set(sent) if value is not None} if kind == "int" else {}
-        values = tuple(map(digits.get, sent)) if digits else sent
-        if column in NAMED:
-            entries.named[column] = values
-        entries.columns[column] = pa.array(values, ARROW[TRANSACTIONS[column].kind])
-    for column in AMOUNTS:
-        entries.units.setdefault(column, (np.zeros(n, np.int64), np.zeros(n, bool)))
-    for column in (*COLUMNS, "extra"):
-        if column not in AMOUNTS and column not in entries.columns:
-            entries.columns[column] = pa.nulls(n, ARROW[TRANSACTIONS[column].kind])
-    return entries
+        n_members += sum(one is not None for one in objects) * len(inside)
+        nothing = (None,) * len(inside)
+        columns = zip(*(nothing if one is None else msgspec.structs.astuple(one) for one in objects), strict=True)
+        sent |= {(name, below): column for below, column in zip(inside, columns, strict=True)}
+    return [sent[member.name, member.inside] for member in entry], n_members
+
+
+def _values(values: Sequence[Any], member: Member, field: Field, path: str, notes: DriftNotes) -> Sequence[Any]:
+    """The values of a column that holds no money; each different one is read once."""
+    if member.sent not in ("int", "other"):
+        return values
+    found = {value: converted(value, field, path, notes) for value in {*values} if value is not None}
+    return tuple(map(found.get, values))
+
+
+def _other_money(values: Sequence[Any], field: Field, path: str, notes: DriftNotes) -> tuple[np.ndarray, np.ndarray]:
+    known = np.array([value is not None for value in values], bool)
+    found = {value: converted(value, field, path, notes) for value in {*values} if value is not None}
+    return np.array([found.get(value, 0) for value in values], np.int64), known
+
+
+def _amounts(
+    units: Mapping[str, tuple[np.ndarray, np.ndarray]], words: Sequence[Any] | None, reader: Reader, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """As the reference makes amounts, for all at once; raises where that refuses or leaves something."""
+    nothing = np.zeros(n, np.int64), np.zeros(n, bool)
+    amount, known = units.get("amount", nothing)
+    made = np.zeros(n, bool)
+    for number in range(len(reader.pairs)):
+        if not {f"credit{number}", f"debit{number}"} & units.keys():
+            continue
+        (credit, has_credit), (debit, has_debit) = (
+            units.get(f"{side}{number}", nothing) for side in ("credit", "debit")
+        )
+        given = has_credit | has_debit
+        made = given & (~known | ((amount == 0) & ((credit != 0) | (debit != 0))))
+        if (given & ~made).any() or _is_mixed(credit[made], reader) or _is_mixed(debit[made], reader):
+            raise Unexpected("wrong_type", "amounts that need no second look")
+        amount = np.where(made, np.abs(credit) - np.abs(debit), amount)
+        known = known | made
+    signed = known & ~made
+    if reader.side is not None:
+        return np.where(signed, _sided(amount, signed, words, reader.side), amount), known
+    return np.where(signed, -amount, amount) if reader.inverted else amount, known
+
+
+def _is_mixed(side: np.ndarray, reader: Reader) -> bool:
+    below = side < 0
+    return bool(below.any() and (reader.unsigned or (side > 0).any()))
+
+
+def _sided(amount: np.ndarray, signed: np.ndarray, words: Sequence[Any] | None, side: Side) -> np.ndarray:
+    signs = np.array([side.words.get(word, 0) for word in words or (None,) * len(amount)], np.int64)
+    counts = signed & (amount != 0)
+    debits = amount[counts & (signs < 0)]
+    if (signs[counts] == 0).any() or (amount[counts & (signs > 0)] < 0).any() or len({*np.sign(debits)}) > 1:
+        raise Unexpected("wrong_type", "amounts that need no second look")
+    return np.where(signs < 0, -np.abs(amount), amount)
 
 
 def _money(values: Sequence[float | None], path: str, notes: DriftNotes) -> tuple[np.ndarray, np.ndarray]:

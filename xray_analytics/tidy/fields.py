@@ -7,10 +7,11 @@ number where an identifier is expected becomes its digits, and 9.0 is the whole 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..schema import MONEY_UNIT, Column
@@ -30,22 +31,46 @@ class NeedsExactNumbers(Exception):
 
 
 class Unexpected(Exception):
-    """A value is not of its kind; becomes a `ReportError` once the path is known. Never leaves `tidy`."""
+    """A value is not of its kind; becomes a `ReportError` once the path is known. Never leaves `tidy`.
 
-    def __init__(self, code: str, expected: str) -> None:
+    `line` is the line of the layout that would allow it, if one would.
+    """
+
+    def __init__(self, code: str, expected: str, line: str | None = None) -> None:
         super().__init__(expected)
-        self.code, self.expected = code, expected
+        self.code, self.expected, self.line = code, expected, line
+
+    def problem(self, value: Json) -> str:
+        """What was expected and what was found, as one sentence without its place."""
+        hint = f", which {self.line} in the layout would allow" if self.line else ""
+        return f"expected {self.expected}, found {type_name(value)}{hint}"
+
+
+class Around(NamedTuple):
+    """What stands around an object: its key, where it is the value of a map, and the object that holds it."""
+
+    key: str | None = None
+    holder: Mapping[str, Json] = MappingProxyType({})
+
+
+ALONE = Around()
 
 
 class PayloadPlace(NamedTuple):
-    """Where an object stands: a path with ``[]`` or ``*`` for its position, and that position."""
+    """Where an object stands: a path with ``[]`` or ``*`` for each position, the positions, and what stands around."""
 
     pattern: str
-    at: int | str = ""
+    at: Any = ""
+    around: Around = ALONE
 
     def exact(self, member: str = "") -> str:
-        """The path with the position filled in."""
-        path = self.pattern.replace("[]", f"[{self.at}]").replace("*", str(self.at))
+        """The path with the positions filled in.
+
+        >>> PayloadPlace("raw.summary[].entries.*", (2, "a")).exact("date")
+        'raw.summary[2].entries.a.date'
+        """
+        positions = iter(self.at if type(self.at) is tuple else (self.at,))
+        path = re.sub(r"\[\]|\*", lambda mark: _filled(mark[0], next(positions, "")), self.pattern)
         return ".".join(part for part in (path, member) if part)
 
     def general(self, member: str = "") -> str:
@@ -53,9 +78,15 @@ class PayloadPlace(NamedTuple):
         return ".".join(part for part in (self.pattern, member) if part)
 
 
+def _filled(mark: str, position: int | str) -> str:
+    return f"[{position}]" if mark == "[]" else str(position)
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A member's column, and how its value is read.
+
+    `prepare` makes of a value as this layout writes it what `convert` reads: a number of a text, an amount of cents.
 
     A lenient field (a text of undocumented shape, a mixed value) leaves an object or an array it cannot read to
     `extra`; every other mismatch is an error. A field that is not expected may be absent without being missed. A
@@ -69,52 +100,115 @@ class Field:
     expected: bool = True
     plain: tuple[type, ...] = ()
     words: frozenset[str] = frozenset()
+    prepare: Callable[[Any], Any] | None = None
+    as_documented: bool = True  # whether what is documented reads as it stands, and nothing else does
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How values are written: by kind what reads them, by column or kind what prepares them.
+
+    `changed` are the kinds and columns that are not written as documented.
+    """
+
+    convert: Mapping[str, Callable[[Any], Any]]
+    prepare: Mapping[str, Callable[[Any], Any]]
+    changed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Members:
+    """The members of one kind of object: their fields by path, how many columns they feed, and what paths need.
+
+    `several` are the columns that more than one member may feed, as the members in order. `inner` are the paths with
+    more than one step, by their first. `around` are those that lead to the object around or to the key of a map.
+    """
+
+    fields: Mapping[str, Field]
+    width: int
+    several: tuple[tuple[str, ...], ...]
+    inner: Mapping[str, tuple[str, ...]]
+    around: tuple[str, ...]
 
 
 def fields_of(
     columns: Iterable[Column], prefix: str = "", *, lenient: Collection[str] = (), optional: Collection[str] = ()
-) -> dict[str, Field]:
+) -> Members:
     """The members that feed columns, by name: of those whose source is ``prefix`` + name.
 
-    `value` and `value_text` are one member and one field, a scalar for `to_mixed` to split.
-
     >>> from ..tables import MOVEMENT_METRICS
-    >>> {name: field.column.name for name, field in fields_of(MOVEMENT_METRICS.columns).items()}
+    >>> {name: field.column.name for name, field in fields_of(MOVEMENT_METRICS.columns).fields.items()}
     {'period': 'period_value', 'annualised': 'annualised_value'}
     """
+    fed = [(c, (c.source or "").removeprefix(prefix)) for c in columns if (c.source or "").startswith(prefix)]
+    lines = {c: (member,) for c, member in fed if re.fullmatch(r"\w+", member) and c.name != "value_text"}
+    return members_of(lines, lenient=lenient, optional=optional)
+
+
+def members_of(
+    lines: Mapping[Column, Sequence[str]],
+    writing: Writing | None = None,
+    *,
+    lenient: Collection[str] = (),
+    optional: Collection[str] = (),
+) -> Members:
+    """The members that feed columns: of each column its paths, in order; every column has its place in a row.
+
+    `value` and `value_text` are one member and one field, a scalar for `to_mixed` to split. `lenient` and `optional`
+    are members or columns, see `Field`.
+    """
     fields: dict[str, Field] = {}
-    for column in columns:
-        member = (column.source or "").removeprefix(prefix)
-        if not (column.source or "").startswith(prefix) or not re.fullmatch(r"\w+", member):
-            continue
-        if column.name == "value_text":
-            continue
-        mixed = column.name == "value"
-        convert = _unchanged if mixed else CONVERT[column.kind]
-        bounded = column.known or column.lo is not None or column.hi is not None
-        plain = () if bounded else (float, str, bool) if mixed else _PLAIN.get(column.kind, ())
-        field = Field(column, len(fields), convert, mixed or member in lenient, member not in optional, plain)
-        fields[member] = replace(field, words=frozenset(column.known) if column.kind == "text" else frozenset())
-    return fields
+    for position, (column, paths) in enumerate(lines.items()):
+        for path in paths:
+            ours = {path, column.name}
+            fields[path] = _field(column, position, writing, not ours.isdisjoint(lenient), ours.isdisjoint(optional))
+    inner: dict[str, tuple[str, ...]] = {}
+    around = tuple(path for path in fields if path == "{}" or path.startswith("^."))
+    for path in fields.keys() - {*around}:
+        head, dot, _ = path.partition(".")
+        if dot:
+            inner[head] = (*inner.get(head, ()), path)
+    several = tuple(tuple(paths) for paths in lines.values() if len(paths) > 1)
+    return Members(fields, len(lines), several, inner, around)
+
+
+def _field(column: Column, position: int, writing: Writing | None, lenient: bool, expected: bool) -> Field:
+    mixed = column.name == "value"
+    bounded = column.known or column.lo is not None or column.hi is not None
+    plain = () if bounded else (float, str, bool) if mixed else _PLAIN.get(column.kind, ())
+    words = frozenset(column.known) if column.kind == "text" else frozenset()
+    convert = _unchanged if mixed else (writing.convert if writing else CONVERT)[column.kind]
+    prepare = writing.prepare.get(column.name) or writing.prepare.get(column.kind) if writing else None
+    documented = writing is None or writing.changed.isdisjoint((column.name, column.kind))
+    shown = () if prepare else plain
+    return Field(column, position, convert, mixed or lenient, expected, shown, words, prepare, documented)
 
 
 _PLAIN: Mapping[str, tuple[type, ...]] = {"text": (str,), "float": (float,)}
 
 
 def read_members(
-    value: Json, fields: Mapping[str, Field], place: PayloadPlace, notes: DriftNotes
+    value: Json, members: Members, place: PayloadPlace, notes: DriftNotes
 ) -> tuple[list[Any], dict[str, Json]]:
     """The values of an object's fields, in their order, and the members that no field takes.
 
-    Absent and null members are None; absent ones are noted as missing, those without a field as unknown.
+    Absent and null members are None; absent ones are noted as missing, those without a field as unknown. Of several
+    members that feed one column the first that is not null does.
     """
+    fields = members.fields
     if type(value) is not dict:
-        refuse("wrong_type", place.exact(), f"expected an object, found {type_name(value)}")
-    row: list[Any] = [None] * len(fields)
+        if "" not in fields or type(value) is list:
+            refuse("wrong_type", place.exact(), f"expected an object, found {type_name(value)}")
+        value = {"": value}
+    row: list[Any] = [None] * members.width
     extra: dict[str, Any] = {}
+    if members.inner or members.around:
+        value, left = _flat(value, members, place, notes)
+        extra |= left
+    beaten = _beaten(value, members.several) if members.several else ()
     for name, item in value.items():
         field = fields.get(name)
-        if field is None:
+        if field is None or name in beaten:
             extra[name] = item
             notes.add(place.general(name), "unknown_member", item)
         elif type(item) in field.plain or (type(item) is str and item in field.words):
@@ -123,10 +217,82 @@ def read_members(
             row[field.position] = read_value(item, field, place, name, notes)
             if row[field.position] is LEFT:
                 row[field.position], extra[name] = None, item
-    if len(value) < len(fields) or extra:
-        for name in (n for n, field in fields.items() if field.expected and n not in value):
-            notes.add(place.general(name), "missing_member")
+    if len(value) < members.width or extra:
+        _note_missing(value, members, place, notes)
     return row, extra
+
+
+def _beaten(value: Mapping[str, Json], several: tuple[tuple[str, ...], ...]) -> set[str]:
+    """Members whose column another member feeds."""
+    beaten: set[str] = set()
+    for paths in several:
+        given = [path for path in paths if value.get(path) is not None]
+        beaten.update(given[1:])
+    return beaten
+
+
+def _note_missing(value: Mapping[str, Json], members: Members, place: PayloadPlace, notes: DriftNotes) -> None:
+    given = {field.position for name, field in members.fields.items() if name in value}
+    for name, field in members.fields.items():
+        if field.expected and field.position not in given:
+            given.add(field.position)
+            notes.add(place.general(name), "missing_member")
+
+
+def _flat(
+    value: Mapping[str, Json], members: Members, place: PayloadPlace, notes: DriftNotes
+) -> tuple[dict[str, Json], dict[str, Json]]:
+    """The object with the members that paths lead to beside its own, and what they leave of its objects."""
+    flat, left = dict(value), dict[str, Json]()
+    for path in (*members.around, *(p for paths in members.inner.values() for p in paths)):
+        if path in value:
+            refuse("ambiguous_member", place.exact(path), "expected a path of the layout, found a member of that name")
+    for path in members.around:
+        flat[path] = place.around.key if path == "{}" else place.around.holder.get(path.removeprefix("^."))
+    for head, paths in members.inner.items():
+        if type(value.get(head)) is not dict:
+            continue
+        inner = flat.pop(head)
+        found = {path: taken(inner, path.split(".")[1:]) for path in paths}
+        flat |= {path: item for path, item in found.items() if item is not ABSENT}
+        rest = without(inner, [path.split(".")[1:] for path in paths])
+        if rest:
+            left[head] = rest
+            for name, item in rest.items():
+                notes.add(place.general(f"{head}.{name}"), "unknown_member", item)
+    return flat, left
+
+
+ABSENT: Any = object()  # where a path leads to nothing, which is less than null
+
+
+def taken(value: Json, steps: Sequence[str]) -> Json:
+    """What steps into objects lead to."""
+    for step in steps:
+        if type(value) is not dict or step not in value:
+            return ABSENT
+        value = value[step]
+    return value
+
+
+def without(value: Mapping[str, Json], paths: Sequence[Sequence[str]]) -> dict[str, Json]:
+    """An object without what these steps lead to, and without objects that are empty then.
+
+    >>> without({"a": {"b": 1, "c": 2}, "d": {"e": 3}}, [["a", "b"], ["d", "e"]])
+    {'a': {'c': 2}}
+    """
+    rest: dict[str, Json] = {}
+    for name, item in value.items():
+        below = [steps[1:] for steps in paths if steps[0] == name]
+        if [] in below and not (type(item) is dict and any(below)):
+            continue
+        if below and type(item) is dict:
+            left = without(item, [steps for steps in below if steps])
+            if left:
+                rest[name] = left
+        else:
+            rest[name] = item
+    return rest
 
 
 LEFT: Any = object()  # what `read_value` answers where a lenient field leaves a value to `extra`
@@ -134,20 +300,26 @@ LEFT: Any = object()  # what `read_value` answers where a lenient field leaves a
 
 def read_value(value: Json, field: Field, place: PayloadPlace, name: str, notes: DriftNotes) -> Any:
     """One value as its column's kind; money as whole units of 1/10,000."""
-    column = field.column
     try:
-        converted = field.convert(value)
-        within_range(column, converted)
+        return converted(value, field, place.general(name), notes)
     except Unexpected as wrong:
         if field.lenient and type(value) in (dict, list):
             notes.add(place.general(name), "unknown_value", value)
             return LEFT
-        refuse(wrong.code, place.exact(name), f"expected {wrong.expected}, found {type_name(value)}")
+        refuse(wrong.code, place.exact(name), wrong.problem(value))
+
+
+def converted(value: Json, field: Field, path: str, notes: DriftNotes) -> Any:
+    """As `read_value`, for a path without positions; raises where that would refuse or leave a value."""
+    column = field.column
+    sent = value if field.prepare is None else field.prepare(value)
+    found = field.convert(sent)
+    within_range(column, found)
     if column.kind == "money":
-        note_money(value, converted, place.general(name), notes)
-    elif column.known and converted not in column.known:
-        notes.add(place.general(name), "unknown_value", converted)
-    return converted
+        note_money(sent, found, path, notes)
+    elif column.known and found not in column.known:
+        notes.add(path, "unknown_value", found)
+    return found
 
 
 def note_money(sent: Json, units: int, path: str, notes: DriftNotes) -> None:
@@ -300,4 +472,4 @@ def read_mixed(value: Json, path: str) -> Mixed:
     try:
         return to_mixed(value)
     except Unexpected as wrong:
-        refuse(wrong.code, path, f"expected {wrong.expected}, found {type_name(value)}")
+        refuse(wrong.code, path, wrong.problem(value))

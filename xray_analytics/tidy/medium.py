@@ -13,7 +13,7 @@ from ..tables import MEDIA
 from .arrow_tables import table_of
 from .decode import Json, to_json
 from .drift import DriftNotes
-from .fields import PayloadPlace, fields_of, read_members
+from .fields import Members, PayloadPlace, fields_of, read_members
 
 _MEDIUM = fields_of((c for c in MEDIA.columns if not (c.source or "").startswith("meta.")), optional=("creation",))
 _META = fields_of(MEDIA.columns, "meta.", optional=("period", "date"))
@@ -49,12 +49,13 @@ def _row(medium: Mapping[str, Json], at: datetime) -> tuple[Any, ...]:
     return tuple(values.get(name) for name in MEDIA.names)
 
 
-def _read(name: str, value: Json, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+def _read(name: str, value: Json, members: Members) -> dict[str, Any] | None:
     """The value by its column; None where no column takes it."""
-    if name not in fields:
+    if name not in members.fields:
         return None
     try:
-        row, left = read_members({name: value}, fields, PayloadPlace(""), DriftNotes())
+        row, left = read_members({name: value}, members, PayloadPlace(""), DriftNotes())
     except ReportError:
         return None
-    return None if left else {fields[name].column.name: row[fields[name].position]}
+    field = members.fields[name]
+    return None if left else {field.column.name: row[field.position]}

@@ -19,6 +19,7 @@ from ..economy.companies import Company, ReportPlan, Timeline, build_company
 from ..economy.identifiers import digest, object_id, timestamp
 from ..economy.phenomena import Truths
 from .bank import bank_raw
+from .dialects import in_dialect
 from .financial import esg_raw, financial_raw, notes
 
 CACHED_LEDGERS = 256
@@ -104,12 +105,17 @@ class Economy:
             "creation": timestamp(plan.created),
         }
 
-    def report_body(self, report_id: str, *, rewritten: bool = False) -> bytes:
-        """The body of ``GET /reports/[id]``, `rewritten` as it stands later on; KeyError for an unknown id."""
+    def report_body(self, report_id: str, *, rewritten: bool = False, dialect: str = "house") -> bytes:
+        """The body of ``GET /reports/[id]``, `rewritten` as it stands later on; KeyError for an unknown id.
+
+        A bank report in another `dialect` than the house's is damaged in its bytes only, never in its members.
+        """
         no, plan = self.plans[report_id]
         flaw = None if self.clean else plan.flaw
         raw = self.raw(no, plan, rewritten=rewritten)
-        if flaw in BEFORE:
+        if dialect != "house" and plan.source == "bank_xray":
+            raw = in_dialect(raw, dialect)
+        elif flaw in BEFORE:
             BEFORE[flaw](raw)
         body = encode({"report": self.envelope(report_id) | {"raw": raw}})
         return AFTER[flaw](body) if flaw in AFTER else body

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ...errors import InputError
+from ..payloads.dialects import DIALECTS
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ _CHOICES = {
     "upload_place": ("inside", "beside"),
     "medium_status": ("online", "pending_extraction"),
     "deliveries": ("once", "twice", "reordered"),
+    "dialect": tuple(DIALECTS),
 }
 
 
@@ -81,6 +83,8 @@ class Manners:
         second and follows it.
     rewritten
         Whether some reports are served as they were rewritten since, under the same id.
+    dialect
+        How bank reports are written, one of `DIALECTS`: other names, signs, units, dates and places.
     faults
         Which `PROFILES` of faults it plays.
     """
@@ -95,6 +99,7 @@ class Manners:
     notes_start_report: bool = True
     deliveries: str = "once"
     rewritten: bool = False
+    dialect: str = "house"
     faults: str = "none"
 
     @classmethod

@@ -99,7 +99,8 @@ class Desk:
     def report_body(self, report_id: str) -> bytes:
         """The body of ``GET /reports/[id]``; KeyError for an unknown id."""
         if report_id not in self._plans:
-            return self.economy.report_body(report_id, rewritten=self.manners.rewritten)
+            manners = self.manners
+            return self.economy.report_body(report_id, rewritten=manners.rewritten, dialect=manners.dialect)
         return encode({"report": self.envelope(report_id) | {"raw": self._raw(report_id)}})
 
     # --- writing
