@@ -16,6 +16,7 @@ import xray_analytics
 from xray_analytics import backtest, migration, monitoring, portfolio, validation
 from xray_analytics.analysis import frames
 from xray_analytics.analysis.days import months_between, months_earlier, months_later
+from xray_analytics.errors import InputError
 from xray_analytics.report.document.document import Edition
 from xray_analytics.report.validation import cohorts
 from xray_analytics.tables import OUTCOMES
@@ -180,6 +181,35 @@ TIMES = {
 def test_scan__a_day_with_a_time_of_day_is_that_day(frame):
     found = frames.collect(frames.scan(frame, OUTCOMES, ["default_date"]), OUTCOMES)["default_date"]
     assert found.iloc[-2:].tolist() == [pd.Timestamp("2025-06-30"), pd.NaT]
+
+
+CREATED = pd.Timestamp("2025-06-30 23:30", tz="UTC")
+INSTANTS = {
+    "Timestamp": [CREATED, None], "datetime": [CREATED.to_pydatetime(), None], "none": [None, None],
+    "Paris": [CREATED.tz_convert("Europe/Paris"), None], "late": [None] * 150 + [CREATED, None],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("values", INSTANTS.values(), ids=INSTANTS)
+def test_scan__python_objects_are_instants_too(values):
+    frame = pd.DataFrame({"recorded_at": pd.Series(values, dtype="object")})
+    found = frames.collect(frames.scan(frame, OUTCOMES, ["recorded_at"]), OUTCOMES)["recorded_at"]
+    known = [value is not None for value in values]
+    assert found.notna().tolist() == known
+    assert found[known].tolist() == [CREATED.tz_localize(None)] * sum(known)
+
+
+@pytest.mark.parametrize("value", [NOON, NOON.to_pydatetime(), date(2025, 6, 30), "2025-06-30T10:00:00Z", 7])
+def test_scan__what_is_no_instant_is_named(value):
+    frame = pd.DataFrame({"recorded_at": pd.Series([CREATED, value], dtype="object")})
+    with pytest.raises(InputError, match="recorded_at"):
+        frames.scan(frame, OUTCOMES, ["recorded_at"])
+
+
+def test_scan__objects_of_polars_are_no_instants():
+    frame = pl.DataFrame({"recorded_at": pl.Series([object()], dtype=pl.Object)})
+    with pytest.raises(InputError, match="recorded_at"):
+        frames.scan(frame, OUTCOMES, ["recorded_at"])
 
 
 @pytest.mark.parametrize("time", ["00:00", "13:45", "23:59:59.999999"])

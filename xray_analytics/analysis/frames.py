@@ -129,6 +129,8 @@ def _checked(frame: Frame, table: Table, names: Sequence[str]) -> tuple[nw.LazyF
     if nothing:
         rows = _with_nulls(rows, nothing)
         found |= _types(rows, nothing)
+    objects = [c.name for c in declared if c.kind == "instant" and seen.get(c.name, found[c.name]) == nw.Object]
+    rows = _with_instants(rows, objects, table) if objects else rows
     return rows, {name: _expression(rows, table, name, found.get(name)) for name in names}
 
 
@@ -172,6 +174,19 @@ def _with_nulls(rows: nw.LazyFrame[Any], columns: Sequence[Column]) -> nw.LazyFr
         nulls = ", ".join(f'CAST(NULL AS {_NULLS_DUCKDB[c.kind]}) AS "{c.name}"' for c in columns)
         return _lazy(native.project(f"* REPLACE ({nulls})"))
     return rows.with_columns(nw.lit(None, dtype=_NULLS[c.kind]).alias(c.name) for c in columns)
+
+
+def _with_instants(rows: nw.LazyFrame[Any], names: Sequence[str], table: Table) -> nw.LazyFrame[Any]:
+    """These columns of Python objects as instants; without a zone they are none."""
+    native: Any = rows.to_native()
+    for name in names:
+        known = native[name].dropna() if rows.implementation.is_pandas() else [None]
+        if not all(isinstance(value, datetime) and value.tzinfo is not None for value in known):
+            raise InputError(
+                f"the frame of {table.name} holds in {name} what is no time with a zone; convert it with "
+                "pd.to_datetime(…, utc=True)"
+            )
+    return _lazy(native.assign(**{name: pd.to_datetime(native[name], utc=True) for name in names}))
 
 
 def _lazy(native: Any) -> nw.LazyFrame[Any]:
