@@ -83,12 +83,18 @@ def test_any_text__is_a_number_or_one_sentence(text, code_type):
         assert not without_blanks(text) or len(without_blanks(text)) < 4 or without_blanks(text) not in fault
 
 
-def told(code, **members):
-    """The company, its drift and findings of a request payload and of a report payload with this code."""
+def told_bodies(code, **members):
+    """A request payload and a report payload with this code."""
     request = json.dumps({"request": {"id": "6" * 24, "code": code, **members}}).encode()
     raw = {"riskClass": 2, "probabilityOfDefault": 0.02, "criterias": {}, "reasons": []}
     report = json.dumps({"report": {"id": "7" * 24, "source": "magpie", "code": code, "raw": raw}}).encode()
-    tidied = tidy([Received(body, datetime(2025, 1, 1, tzinfo=UTC), "file") for body in (request, report)])
+    return request, report
+
+
+def told(code, **members):
+    """The company, its drift and findings of a request payload and of a report payload with this code."""
+    bodies = told_bodies(code, **members)
+    tidied = tidy([Received(body, datetime(2025, 1, 1, tzinfo=UTC), "file") for body in bodies])
     assert [outcome.status for outcome in tidied.outcomes] == ["published"] * 2
     companies = [tidied.tables[name]["company_id"][0].as_py() for name in ("requests", "reports")]
     found = findings(drift=tidied.tables["drift"])
@@ -128,3 +134,16 @@ def test_payloads__a_number_that_fails_is_kept_and_found(code, kept):
     assert found["severity"].tolist() == ["high", "high"]
     assert found["n"].tolist() == [1, 1]
     assert not found["finding"].str.contains(kept, regex=False).any()
+
+
+@pytest.mark.parametrize("door", [["forget", "--company"], ["report", "company"]])
+@pytest.mark.parametrize(("code", "why"), [("5520135", "dropped leading zeros"), ("5,52E+08", "a spreadsheet rounded")])
+def test_a_number_that_is_found_nowhere__is_told_what_is_wrong_with_it(tmp_path, xray, door, code, why):
+    _, body = told_bodies({"type": "siren", "id": "514673987"})
+    (tmp_path / "report.json").write_bytes(body)
+    store = tmp_path / "store"
+    assert xray("import", tmp_path / "report.json", "--store", store)[0] == 0
+    status, _, said = xray(*door, code, "--store", store, *(["--yes"] if door[0] == "forget" else []))
+    assert (status, why in said) == (2, True)
+    status, _, said = xray(*door, "24288945", "--store", store, *(["--yes"] if door[0] == "forget" else []))
+    assert (status, "SIREN" in said) == (2, False)

@@ -198,7 +198,7 @@ def addressed(companies: Mapping[str, Notes], requests: Mapping[str, str]) -> di
         elif ids:
             problems.append(f"{_id(key)} has {len(ids)} requests ({', '.join(ids)}): give the request_id")
         else:
-            problems.append(f"{_id(key)} has no request")
+            problems.append(f"{_id(key)} has no request{identity.doubt(key)}")
     _raise("the file has", problems)
     return found
 

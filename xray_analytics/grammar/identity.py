@@ -101,6 +101,18 @@ def meant(text: str, known: Container[str]) -> str:
     return next((spelling for spelling in (text, code, *siren) if spelling in known), code)
 
 
+def doubt(text: str) -> str:
+    """What is wrong with a number that is found nowhere and no documented kind takes, after a colon; else nothing.
+
+    >>> doubt("514673986")
+    ': not a SIREN: its check digit does not fit, so one digit is mistyped'
+    >>> doubt("514673987"), doubt("24288945")
+    ('', '')
+    """
+    faults = [code_fault(text, kind) for kind in DOCUMENTED_TYPES]
+    return f": {faults[0]}" if all(faults) else ""
+
+
 def is_code_type(text: str) -> bool:
     """Whether a word can be a kind of company number.
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from .. import tables
 from ..api.journal import Journal
 from ..errors import InputError, StoreError
+from ..grammar import identity
 from ..settings import DEFAULT_SOURCES
 from ..store import Manifest, Store, Writer, erasure, tombstones
 from ..tidy.batch import Received, Tidied, tidy
@@ -85,7 +86,8 @@ def forget(  # noqa: PLR0913
         subject = Subject.of_company(store, company_id, known)
         if not subject.is_stored:
             if company_id not in known:
-                raise InputError(f"nothing in {store.path} belongs to company {company_id!r}; check its code")
+                why = identity.doubt(company_id)
+                raise InputError(f"nothing in {store.path} belongs to company {company_id!r}; check its code{why}")
             return Forgotten({}, 0, 0, 0, subject.n_mentions, None)
         return _erased(store, writer, subject, tidy=again, journal=journal)
 

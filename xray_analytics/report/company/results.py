@@ -243,4 +243,4 @@ def _unknown(company_id: str, reports: pd.DataFrame, companies: pd.DataFrame) ->
     known = sorted(set(reports["company_id"].dropna()) - codes_of_persons(companies))
     near = difflib.get_close_matches(company_id, known, n=3, cutoff=0.7)
     hint = f"near it are {', '.join(near)}" if near else "`xray read reports --columns company_id` lists them"
-    return f"no report of a company {company_id!r} in the snapshot; {hint}"
+    return f"no report of a company {company_id!r} in the snapshot{identity.doubt(company_id)}; {hint}"
