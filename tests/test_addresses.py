@@ -1,5 +1,6 @@
 """One grammar for every address: what it refuses, and that nobody ever connects to another host than was checked."""
 
+import os
 import random
 import socket
 from urllib.parse import urlsplit
@@ -360,3 +361,14 @@ def test_store__is_no_folder_called_s3(tmp_path, monkeypatch, path):
         with pytest.raises(InputError, match="is an address and no folder of this machine"):
             Store(text)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_paths__that_are_no_text_are_refused_before_anything_is_written(tmp_path, xray):
+    """The libraries that read a store cannot be given such a path."""
+    place = tmp_path / os.fsdecode(b"l\xffke")
+    for said in (lambda: Store(place), lambda: filesystem.place(place), lambda: PublishedStore(place)):
+        with pytest.raises(InputError, match=r"l\?ke holds bytes that are no UTF-8; choose another name"):
+            said()
+    assert not place.exists()
+    code, out, err = xray("tables", "--write", tmp_path / os.fsdecode(b"t\xff\x1b[2J.md"))
+    assert (code, out.endswith("t··[2J.md\n"), err) == (0, True, "")

@@ -12,6 +12,7 @@ from test_upkeep import SIRENS
 
 from xray_analytics import Store, attach, import_files
 from xray_analytics.api.journal import Journal
+from xray_analytics.errors import InputError
 from xray_analytics.grammar.identity import code_fault
 from xray_analytics.ingest.erasure import forget
 from xray_analytics.store import tombstones
@@ -142,6 +143,13 @@ def test_journal__spellings_with_blanks_and_escapes_are_its(tmp_path):
         journal.intend("request", "d", {"id": "another"})
         assert journal.forget({VALID}) == 4
         assert [intent.key for intent in journal.open_intents("request")] == ["d"]
+
+
+def test_forget__a_number_that_is_no_text_is_of_nobody(tmp_path):
+    store = Store(tmp_path / "store")
+    import_files([put(tmp_path / "in", payloads(VALID, "siren", "d" * 24, "e" * 24))], store)
+    with pytest.raises(InputError, match=r"nothing in .* belongs to company"):
+        forget(store, "\udcff")
 
 
 def test_others__in_quarantine_stay(tmp_path):

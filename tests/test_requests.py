@@ -119,7 +119,7 @@ def test_create_request__on_the_sandbox(style):
 def test_create_request__wrong_input_is_not_sent(connect):
     with FaultServer(reply({})) as server:
         client = connect(server.url)
-        for arguments in ({"creator": "jeanne@example.org"}, {"code_type": "kvk"}):
+        for arguments in ({"creator": "jeanne@example.org"}, {"code_type": "kvk"}, {"business_name": "a\udcff"}):
             with pytest.raises(InputError):
                 client.create_request(SIREN, **arguments)
     assert server.requests == []

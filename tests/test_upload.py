@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 import warnings
 from datetime import timedelta
@@ -145,6 +146,13 @@ def test_upload__what_is_sent(connect, statement, style):
     )
     assert online.headers["sessiontoken"] == TOKEN
     assert made.id == MEDIUM
+
+
+def test_upload__a_file_whose_name_is_no_text(connect, statement):
+    path = statement.rename(statement.with_name(os.fsdecode(b"\xe9t\xe9.pdf")))
+    with Service(style="put") as service:
+        send(connect(service.url), path)
+    assert json.loads(service.server.requests[0].body)["meta"]["name"] == "?t?.pdf"
 
 
 def test_upload__without_period_and_date_there_is_no_meta(connect, statement):

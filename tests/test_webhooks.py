@@ -680,6 +680,8 @@ def test_cli__lists_without_keys_unless_asked(monkeypatch, capsys):
         assert xray("webhook", "list") == (0, "No webhook is set.\n")
         assert xray("webhook", "add", URL)[1].startswith(f"{URL} is called on new_report; ")
         assert xray("webhook", "list") == (0, f"{URL}  new_report  key hidden\n")
+        service.webhooks[0]["events"] = ["new_report", "\x1b[2J\u202e"]
+        assert xray("webhook", "list") == (0, f"{URL}  new_report, ·[2J·  key hidden\n"), "nothing steers the terminal"
         assert "key-0-canary" in xray("webhook", "list", "--show-key")[1]
         assert "canary" not in xray("webhook", "list", "--json")[1]
         assert xray("webhook", "remove", URL) == (0, f"{URL} is not called any more.\n")

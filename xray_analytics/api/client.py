@@ -123,7 +123,7 @@ class XRayClient:
         Raises
         ------
         InputError
-            The number cannot be one; nothing was sent.
+            The number cannot be one, or the name is no text; nothing was sent.
         ApiError
             The service refused. Code ``unknown_outcome`` (an `UnavailableError`): nobody knows whether it was created.
         """
@@ -131,7 +131,7 @@ class XRayClient:
         if creator is not None:
             body["creator"] = self._settings.checked_id(creator)
         if business_name is not None:
-            body["businessName"] = business_name
+            body["businessName"] = _checked_text("business_name", business_name)
         if self._journal is None:
             return self._create(body)
         return requests.once(self._journal, body, create=self._create, listed=self.list_requests)
@@ -379,6 +379,15 @@ class XRayClient:
 
     def _answer(self, kind: Kind, identity: str, body: bytes) -> Answer:
         return Answer(kind, identity, body, self._settings.api_version, self._now())
+
+
+def _checked_text(name: str, text: str) -> str:
+    """The text, unless it holds half a surrogate pair, as of bytes that a terminal did not understand."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name} is no text that UTF-8 can carry, so nothing was sent; type it again") from None
+    return text
 
 
 def _unexpected(code: str, path: str, problem: str) -> ApiError:

@@ -108,7 +108,8 @@ def read_document(
         raise InputError(f"{path} is larger than {settings.upload_max_bytes:,} bytes, the service's limit; split it")
     if media_type == PDF and not data.startswith(b"%PDF-"):
         raise InputError(f"{path} is not a PDF; export it as one, or say what it is (media_type, --type)")
-    return Document(name, path.name, media_type, data, meta)
+    filename = path.name.encode("utf-8", "replace").decode()  # a name of a file need be no text
+    return Document(name, filename, media_type, data, meta)
 
 
 def checked_meta(name: str, period: str | None, day: date | str | None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from .options import (
     StoreOption,
     app,
     day,
+    echo,
     existing_store,
     print_json,
 )
@@ -129,13 +130,13 @@ def _report_export(made: Backtest, out: Path, as_json: bool) -> None:
         "mature rows have a rate. Best: none of those lost to follow-up defaulted; worst: all."
     )
     terminal.show(rates, title=f"Observations of {terms['product']} reports", note=note)
-    typer.echo(f"Written: {out} ({n_used:,} rows in data; datapackage.json describes them)")
+    echo(f"Written: {out} ({n_used:,} rows in data; datapackage.json describes them)")
 
 
 def _report_check(path: Path, differences: list[str], as_json: bool) -> None:
     if as_json:
         print_json({"export": str(path), "identical": not differences, "differences": differences})
     else:
-        typer.echo("\n".join(differences) or "identical")
+        echo("\n".join(differences) or "identical")
     if differences:
         raise typer.Exit(1)

@@ -19,6 +19,7 @@ from .options import (
     StoreOption,
     app,
     day,
+    echo,
     file_settings,
     journal_path,
     open_store,
@@ -190,7 +191,7 @@ def attach(
     if as_json:
         print_json(asdict(done))
     else:
-        typer.echo("\n".join(_said(done)))
+        echo("\n".join(_said(done)))
 
 
 def _said(done: Attached) -> Iterator[str]:

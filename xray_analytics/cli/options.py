@@ -129,3 +129,10 @@ def print_json(value: Any) -> None:
     """Plain values as JSON on standard output."""
     # On a terminal, what could steer it stays an escape sequence of JSON.
     typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=sys.stdout.isatty()))
+
+
+def echo(text: str) -> None:
+    """Print lines that repeat names from outside, of files for instance: nothing in them steers the terminal."""
+    from . import terminal
+
+    typer.echo(terminal.visible(text, keep="\n"))

@@ -15,6 +15,7 @@ from .options import (
     JsonOption,
     StoreOption,
     app,
+    echo,
     existing_store,
     group,
     print_json,
@@ -63,7 +64,7 @@ def tables(
 
     if write is not None:
         files.save(declared.to_markdown(), write, overwrite=True)
-        typer.echo(f"Written: {write}")
+        echo(f"Written: {write}")
     elif as_json:
         chosen = [declared.table(name)] if name else list(declared.TABLES.values())
         print_json([t.to_dict() for t in chosen])
@@ -127,7 +128,7 @@ def report_portfolio(
     snapshot = existing_store(store).snapshot(as_of, clock=clock)
     found = portfolio.analyse(snapshot, command=command, since=since, min_n=min_n, show_persons=show_persons)
     for path in out:
-        typer.echo(f"Written: {portfolio.write_portfolio_report(found, path, overwrite=force)}")
+        echo(f"Written: {portfolio.write_portfolio_report(found, path, overwrite=force)}")
 
 
 @report.command("company")
@@ -155,7 +156,7 @@ def report_company(
     snapshot = existing_store(store).snapshot(as_of, clock=clock)
     found = sheet.analyse(snapshot, company, command=command, shareable=shareable, show_persons=show_persons)
     for path in out:
-        typer.echo(f"Written: {sheet.write_company_report(found, path, overwrite=force)}")
+        echo(f"Written: {sheet.write_company_report(found, path, overwrite=force)}")
 
 
 @app.command()

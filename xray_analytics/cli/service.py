@@ -17,6 +17,7 @@ from .options import (
     JsonOption,
     StoreOption,
     app,
+    echo,
     group,
     journal_path,
     open_store,
@@ -199,7 +200,7 @@ def pdf(
         with XRayClient(service_settings()) as client:
             data = client.download_pdf(report_id)
     files.save(data, target, overwrite=force, instead=_OTHERWISE)
-    typer.echo(f"Written: {target}")
+    echo(f"Written: {target}")
     if kept is None and opened.exists:  # after the copy, which does not depend on the store
         if report_id in opened.tombstones():
             typer.echo("It is of a company that was forgotten, and is not kept in the store.", err=True)

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import progress
-from .options import DEFAULT_STORE, JsonOption, LayoutOption, StoreOption, app, existing_store, journal_path, print_json
+from .options import (
+    DEFAULT_STORE,
+    JsonOption,
+    LayoutOption,
+    StoreOption,
+    app,
+    echo,
+    existing_store,
+    journal_path,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from ..store import Finding
@@ -38,7 +48,7 @@ def verify(
     if as_json:
         print_json([asdict(f) for f in findings])
     else:
-        typer.echo("\n".join(map(str, findings)) or "The store is whole.")
+        echo("\n".join(map(str, findings)) or "The store is whole.")
     if findings:
         raise typer.Exit(6)
 
@@ -77,7 +87,7 @@ def compact(
     would = "would be " if dry_run else ""
     for name, n_parts in merged.items():
         typer.echo(f"{name}: {n_parts:,} files {would}merged")
-    typer.echo("\n".join(removed) + f"\n{len(removed):,} files {would}removed" if removed else "Nothing to remove.")
+    echo("\n".join(removed) + f"\n{len(removed):,} files {would}removed" if removed else "Nothing to remove.")
 
 
 @app.command()

@@ -18,6 +18,7 @@ from .options import (
     JsonOption,
     StoreOption,
     app,
+    echo,
     existing_store,
     print_json,
 )
@@ -73,7 +74,7 @@ def validate(
         print_json(_facts(found))
     else:
         _show(found)
-        typer.echo(f"Written: {', '.join(map(str, written))}")
+        echo(f"Written: {', '.join(map(str, written))}")
 
 
 def _outcomes(path: Path, code_type: str | None, snapshot: Snapshot) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from .options import (
     JsonOption,
     StoreOption,
     app,
+    echo,
     file_settings,
     group,
     journal_path,
@@ -136,7 +137,7 @@ def list_(
         print_json([{"url": w.url, "events": w.events, "key": key} for w, key in zip(found, keys, strict=True)])
     else:
         lines = [f"{w.url}  {', '.join(w.events)}  {key}" for w, key in zip(found, keys, strict=True)]
-        typer.echo("\n".join(lines) or "No webhook is set.")
+        echo("\n".join(lines) or "No webhook is set.")
 
 
 @webhook.command()
@@ -152,7 +153,7 @@ def add(
 
     with XRayClient(service_settings()) as client:
         added = client.add_webhook(url, events=event or ("new_report",))
-    typer.echo(f"{added.url} is called on {', '.join(added.events)}; `xray webhook list --show-key` prints its key.")
+    echo(f"{added.url} is called on {', '.join(added.events)}; `xray webhook list --show-key` prints its key.")
 
 
 @webhook.command()
@@ -165,7 +166,7 @@ def remove(url: Annotated[str, typer.Argument(help="The address, as `xray webhoo
 
     with XRayClient(service_settings()) as client:
         client.remove_webhook(url)
-    typer.echo(f"{url} is not called any more.")
+    echo(f"{url} is not called any more.")
 
 
 def _started(journal: Journal, store: Store, request_id: str, product: str, longest: timedelta) -> Wait:

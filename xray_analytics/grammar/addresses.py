@@ -192,11 +192,16 @@ def is_meant_as_url(path: str) -> bool:
 def check_path(path: object) -> None:
     """Refuse an address where a file or folder of this machine is wanted: it would become a folder called ``s3:``.
 
+    And a name in no UTF-8, which the libraries that read a store cannot be given.
+
     Raises
     ------
     InputError
-        The text begins like an address.
+        The text begins like an address, or is none.
     """
+    if not str(path).isascii() and str(path).encode("utf-8", "replace").decode() != str(path):
+        shown = str(path).encode("utf-8", "replace").decode()
+        raise InputError(f"the name of {shown} holds bytes that are no UTF-8; choose another name")
     if is_meant_as_url(str(path)):
         raise InputError(
             f"{str(path).partition('?')[0]} is an address and no folder of this machine; name a folder, and "

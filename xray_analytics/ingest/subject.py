@@ -165,6 +165,5 @@ def _is_siren(store: Store, code: str) -> bool:
 
 def _naming(ids: Iterable[str]) -> re.Pattern[bytes]:
     """Any of the ids as a word of its own."""
-    return re.compile(
-        rb"(?<![0-9A-Za-z])(?:" + b"|".join(re.escape(i.encode()) for i in sorted(ids)) + rb")(?![0-9A-Za-z])"
-    )
+    words = b"|".join(re.escape(one.encode("utf-8", "replace")) for one in sorted(ids))
+    return re.compile(rb"(?<![0-9A-Za-z])(?:" + words + rb")(?![0-9A-Za-z])")

@@ -135,6 +135,8 @@ in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
     """
     text = os.fspath(url)
     is_url = addresses.is_meant_as_url(text)
+    if not is_url:
+        addresses.check_path(text)
     full, shown = addresses.place(text) if is_url else (text, text.rstrip("/"))
     if filesystem is not None:
         return Place(shown, filesystem, shown, is_shared)
