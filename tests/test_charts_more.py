@@ -232,7 +232,9 @@ def test_monthly_flows__debits_hang_and_what_is_not_covered_is_pale():
     assert [float(bar.get_height()) for bar in axes.patches] == [2, 4, -1, -5]
     assert [bar.get_alpha() for bar in axes.patches] == [1, 0.35, 1, 0.35]
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [3, np.nan, np.nan])
-    assert axes.get_ylabel() == "EUR thousand"
+    assert axes.get_ylabel() == "amount thousand"  # the frame names no currency
+    named = charts.plot_monthly_flows(company_months().assign(currency="EUR"))
+    assert named.get_ylabel() == "EUR thousand"
 
 
 def test_balance_calendar__a_day_is_known_when_every_account_is():

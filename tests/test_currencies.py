@@ -1,15 +1,18 @@
-"""No analysis of entries adds two currencies: each has rows of its own, the same on every engine and on both paths."""
+"""What entries do not say is not said: no two currencies are added, and what is not read is neither missed nor none."""
+
+import json
 
 import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from test_basis import A, B, entry, flows_of, report, statement, tidied
+from test_basis import COMPANY, A, B, entry, flows_of, report, statement, tidied
 
-from xray_analytics import charts
-from xray_analytics.analysis import cashflow, monitoring
+from xray_analytics import Store, charts, import_files
+from xray_analytics.analysis import cashflow, monitoring, quality
 from xray_analytics.errors import InputError
+from xray_analytics.report import company
 from xray_analytics.report.company.results import top_parties
 
 WHOLE = {"start": "2024-12-31", "end": "2025-04-30"}
@@ -121,6 +124,48 @@ def test_largest_parties_are_of_one_currency_and_of_a_report_that_can_be_read():
     assert shown.groupby("side")["share_ratio"].sum().round(9).eq(1).all()
     assert shown.loc[shown["side"] == "credit", "total"].tolist() == [10_000.0]
     assert top_parties(operating, found["reports"][:0]).empty
+
+
+def test_what_is_not_read_is_neither_missed_nor_over():
+    """A newer report that cannot be read covers further months: nothing is said of them."""
+    readable = [*loans("EUR", -500.0), *(paid(f"2025-0{m}-15", -80.0, "PRLV SEPA URSSAF", "EUR") for m in (1, 2, 3, 4))]
+    older = seen(*readable)
+    unread = [one | {"amount": None} for one in readable]
+    newer = report([statement("2025-02-28", "2025-09-30")], unread, no=2, created="2025-10-10T00:00:00Z")
+    alone, both = tidied(older), tidied(older, newer)
+    for statements in (False, True):
+        shown = []
+        for found in (alone, both):
+            more = {"statements": found["statement_summaries"]} if statements else {}
+            streams = cashflow.recurring(found["transactions"], found["reports"], **more)
+            assert streams["is_active"].all()
+            shown.append(cashflow.incidents(found["transactions"], found["reports"], **more))
+        assert len(shown[0]) == len(shown[1]) == 0
+
+
+def test_no_loan_is_seen_where_nothing_is_read():
+    lost = tidied(report([statement(*WHOLE.values())], None))
+    families = cashflow.categories(lost["transactions"])
+    streams = cashflow.recurring(lost["transactions"], lost["reports"], categories=families)
+    debt = monitoring.debt_service(flows_of(lost), streams).iloc[0]
+    assert debt["status"] == "entries_unknown"
+    assert debt[["debt_payments", "n_loans", "cover_ratio"]].isna().all()
+    (said,) = quality.findings(reports=lost["reports"]).query("check == 'no_transactions'")["severity"]
+    assert said == "high"
+
+
+def test_a_sheet_says_first_that_nothing_is_read(tmp_path):
+    for name, entries in (("null", None), ("empty", [{}]), ("amounts", [paid("2025-02-01", None, "X", "EUR")])):
+        lost = report([statement(*WHOLE.values())], entries)
+        lost["id"] = "0" * 24
+        (tmp_path / f"{name}.json").write_text(json.dumps({"report": lost}))
+        store = Store(tmp_path / name)
+        import_files(tmp_path / f"{name}.json", store)
+        html = company.render(company.analyse(store.snapshot(), COMPANY))
+        assert html.index("Read this first") < html.index("What is behind it")
+        assert "None seen" not in html
+        assert html.count("Unknown: no bank report has entries that can all be read.") == 5
+        assert "&lt;NA&gt;" not in html
 
 
 def test_a_chart_counts_no_company_twice():

@@ -493,8 +493,10 @@ def test_code_type__is_that_of_the_requests_and_given_where_there_are_two(tmp_pa
     with pytest.raises(SchemaError, match=r"company_id: not a KVK: that has 8 digits, this 9 characters \(row 1\)"):
         attach(store, pd.DataFrame({"company_id": [A]}), table="companies")
     both = with_requests(tmp_path / "two", ("kvk", "24288945"), ("siren", A))
-    with pytest.raises(InputError, match=r"numbers of kvk and siren: say which the file has \(--code-type\)"):
-        attach(both, frame, table="companies")
+    mixed = pd.DataFrame({"company_id": ["2428 8945", f"{A} 00012"]})  # each number as its request says
+    assert attach(both, mixed[:1], table="companies").n_unknown == 0
+    with pytest.raises(SchemaError, match=r"numbers of kvk and siren: say which the file has \(--code-type\)"):
+        attach(both, pd.DataFrame({"company_id": [A, B]}), table="companies")
     (tmp_path / "companies.csv").write_text(f"company_id\n{A}\n{B}\n")
     code, out, _ = xray(
         "attach", tmp_path / "companies.csv", "--code-type", "siren", "--store", both.path, "--json"

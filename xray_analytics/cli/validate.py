@@ -81,7 +81,7 @@ def _outcomes(path: Path, code_type: str | None, snapshot: Snapshot) -> pd.DataF
     from ..ingest import lender
     from ..tables import OUTCOMES
 
-    kind = code_type or lender.code_type_of(snapshot.arrow("requests", columns=["company_code_type"]))
+    kind = code_type or lender.code_type_of(snapshot.arrow("requests", columns=["company_id", "company_code_type"]))
     return lender.read_frame(path, OUTCOMES, code_type=kind)
 
 

@@ -138,12 +138,13 @@ def _outcomes(
         if attached.empty:
             raise InputError("the store holds no outcomes; `xray attach` brings them in, or --outcomes names a file")
         return attached, {"from": "store", "n_rows": len(attached)}
-    kind = code_type or lender.code_type_of(snapshot.arrow("requests", columns=["company_code_type"]))
+    kind = code_type or lender.code_type_of(snapshot.arrow("requests", columns=["company_id", "company_code_type"]))
     frame = lender.read_frame(given, tables.OUTCOMES, code_type=kind)
+    said = kind if isinstance(kind, str) else " and ".join(sorted(set(kind.values())))
     if isinstance(given, pd.DataFrame):
-        return frame, {"from": "frame", "n_rows": len(frame), "code_type": kind}
+        return frame, {"from": "frame", "n_rows": len(frame), "code_type": said}
     digest = hashlib.sha256(Path(given).read_bytes()).hexdigest()
-    return frame, {"from": "file", "n_rows": len(frame), "code_type": kind, "sha256": digest}
+    return frame, {"from": "file", "n_rows": len(frame), "code_type": said, "sha256": digest}
 
 
 def _last_observed(outcomes: pd.DataFrame) -> Any:

@@ -24,7 +24,7 @@ from ..schema import ARROW, Table
 from ..store import Store, Tombstones
 from ..store.tombstones import without
 from . import lender_files
-from .lender_files import Source
+from .lender_files import CodeType, Source
 
 NAMES = tuple(t.name for t in tables.LENDER_TABLES)
 # First day on which a row was true, where the file does not say: the first of these that is not null.
@@ -83,7 +83,8 @@ def attach(  # noqa: PLR0913 - what it is, whose numbers, when, and whether it i
     recorded_at
         When the rows were brought in [UTC], later than everything in the table; default now.
     code_type
-        What kind of company numbers the file has; default the one of the store's requests, else ``"siren"``.
+        What kind of company numbers the file has; default the one of the store's requests, of several that of the
+        request which names the number, else ``"siren"``.
     complete
         The file is all there is (exposures: for each day in it): what it leaves out is withdrawn.
     yes
@@ -92,16 +93,17 @@ def attach(  # noqa: PLR0913 - what it is, whose numbers, when, and whether it i
     Raises
     ------
     InputError
-        The table is not named, the file cannot be read, `recorded_at` is not later, the store has requests with
-        several kinds of numbers and `code_type` is not given, or more than a tenth would be withdrawn.
+        The table is not named, the file cannot be read, `recorded_at` is not later, or more than a tenth would be
+        withdrawn.
     SchemaError
-        The rows are not those of the table; all problems at once.
+        The rows are not those of the table; all problems at once. Where the store's requests have several kinds of
+        numbers, and `code_type` is not given, a number that none of them names is one.
     """
     declared = tables.table(table or _named_in(source))
     if declared.name not in NAMES:
         raise InputError(f"{declared.name} is not a lender's table; {choices(declared.name, NAMES)}")
     found = lender_files.read(
-        source, declared, code_type or code_type_of(store.stored("requests", ["company_code_type"]))
+        source, declared, code_type or code_type_of(store.stored("requests", ["company_id", "company_code_type"]))
     )
     rows = _derived(found.table, declared)
     with store.writer() as writer:
@@ -121,25 +123,22 @@ def attach(  # noqa: PLR0913 - what it is, whose numbers, when, and whether it i
     )  # fmt: skip
 
 
-def read_frame(source: Source, table: Table, *, code_type: str = "siren") -> pd.DataFrame:
+def read_frame(source: Source, table: Table, *, code_type: CodeType = "siren") -> pd.DataFrame:
     """The rows of a lender's file or frame, checked, for an analysis: it knows of no recording; errors as `attach`."""
     rows = _derived(lender_files.read(source, table, code_type).table, table)
     return table.to_pandas(rows.drop_columns("is_withdrawn"))
 
 
-def code_type_of(requests: pa.Table) -> str:
+def code_type_of(requests: pa.Table) -> CodeType:
     """The kind of company numbers that these requests have; ``"siren"`` where there are none.
 
-    Raises
-    ------
-    InputError
-        There are several: the file has to say which.
+    Where there are several, the kind of each number: a file may mix them, and a number that no request names is not
+    guessed at.
     """
-    said = set(requests["company_code_type"].to_pylist())
-    kinds = sorted(kind for kind in said if kind is not None and identity.is_code_type(kind))
-    if len(kinds) > 1:
-        raise InputError(f"the requests have numbers of {' and '.join(kinds)}: say which the file has (--code-type)")
-    return kinds[0] if kinds else "siren"
+    named = zip(requests["company_id"].to_pylist(), requests["company_code_type"].to_pylist(), strict=True)
+    kinds = {number: kind for number, kind in named if kind is not None and identity.is_code_type(kind)}
+    several = len(set(kinds.values())) > 1
+    return kinds if several else next(iter(kinds.values()), "siren")
 
 
 def _named_in(source: Source) -> str:

@@ -12,7 +12,7 @@ import io
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -32,6 +32,7 @@ from ..schema import ARROW, Column, Problem, Table, schema_error
 from . import cells
 from .cells import Wrong
 
+CodeType = str | Mapping[str, str]  # the kind of all company numbers, or of each
 Source = str | Path | pd.DataFrame | Any  # or whatever else has an Arrow stream
 _CHUNK = 50_000  # rows of a CSV that are Python objects at a time
 _SHOWN = 5  # row numbers in a message
@@ -69,7 +70,7 @@ class Rows:
     n_sirets: int
 
 
-def read(source: Source, table: Table, code_type: str = "siren") -> Rows:
+def read(source: Source, table: Table, code_type: CodeType = "siren") -> Rows:
     """The rows of a lender's file or frame.
 
     Parameters
@@ -79,7 +80,7 @@ def read(source: Source, table: Table, code_type: str = "siren") -> Rows:
     table
         The lender's table that it holds.
     code_type
-        What kind of company numbers are in it; see `identity.company_code`.
+        What kind of company numbers are in it, see `identity.company_code`; or the kind by number.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def _assembled(columns: dict[str, pa.Array], table: Table, n: int) -> pa.Table:
 
 
 def _column(
-    values: pa.ChunkedArray | list[Any], column: Column, sheet: Sheet, code_type: str
+    values: pa.ChunkedArray | list[Any], column: Column, sheet: Sheet, code_type: CodeType
 ) -> tuple[pa.Array, list[Problem], int]:
     """The column as its Arrow type, what is wrong with which rows of it, and how many SIRETs were cut."""
     if isinstance(values, pa.ChunkedArray) and not (_fits(values.type, column.kind) or _is_empty(values)):
@@ -149,7 +150,7 @@ def _plain_amounts(values: pa.ChunkedArray | list[Any], mark: str | None) -> pa.
     return pc.replace_substring(texts, mark, ".").cast(ARROW["money"])
 
 
-def _reader(column: Column, sheet: Sheet, distinct: list[Any], code_type: str) -> Callable[[Any], Any]:
+def _reader(column: Column, sheet: Sheet, distinct: list[Any], code_type: CodeType) -> Callable[[Any], Any]:
     """What reads a cell of this column."""
     if column.kind == "money":
         texts = [value for value in distinct if isinstance(value, str)]
@@ -169,15 +170,29 @@ def _reader(column: Column, sheet: Sheet, distinct: list[Any], code_type: str) -
     return read_cell
 
 
-def _code_reader(code_type: str) -> Callable[[Any], str]:
+def _code_reader(code_type: CodeType) -> Callable[[Any], str]:
     def read_code(value: Any) -> str:
         text = cells.to_text(value)
-        fault = identity.code_fault(text, code_type)
+        kind = code_type if isinstance(code_type, str) else _kind(text, code_type)
+        fault = identity.code_fault(text, kind)
         if fault:
             raise Wrong(fault)
-        return identity.company_code(text, code_type)
+        return identity.company_code(text, kind)
 
     return read_code
+
+
+def _kind(text: str, kinds: Mapping[str, str]) -> str:
+    """The kind of a number that a request names, as it is or as the SIRET of its SIREN."""
+    number = identity.without_blanks(text)
+    siren = number[: identity.SIREN_DIGITS] if len(number) == identity.SIRET_DIGITS else number
+    kind = kinds.get(siren)
+    if kind is None:
+        several = " and ".join(sorted(set(kinds.values())))
+        raise Wrong(
+            f"no request names this number, and there are numbers of {several}: say which the file has (--code-type)"
+        )
+    return kind
 
 
 def _n_sirets(codes: np.ndarray, distinct: list[Any], found: list[Any]) -> int:

@@ -22,7 +22,7 @@ DEBT = ("loan_repayment", "lease")
 _PER_MONTH = {"weekly": 365 / 12 / 7, "fortnightly": 365 / 12 / 14} | {
     name: 1 / months for name, (_, _, months) in PERIODS.items() if months
 }
-_STATUS = ("known", "no_loan_seen", "no_complete_month", "several_currencies")
+_STATUS = ("known", "no_loan_seen", "no_complete_month", "several_currencies", "entries_unknown")
 _MONEY = "currency, major units per month"
 DEBT_SERVICE = Table(
     "debt_service",
@@ -65,7 +65,8 @@ def debt_service(
     -------
     DataFrame
         The columns of `DEBT_SERVICE`, one row per company of `flows`, sorted. `cover_ratio` is null without an active
-        loan or a complete month, and where loans in one currency would meet cash in another (`status`). Months without
+        loan or a complete month, where loans in one currency would meet cash in another, and where no month rests on
+        entries, so that no loan could be seen (`status`; `n_loans` and `debt_payments` are null then). Months without
         flows, and those that do not agree with their statements, do not count. ``attrs["base"]`` counts companies and
         those without a ratio.
 
@@ -91,7 +92,7 @@ def debt_service(
     """
     if not is_whole(window_months, 1):
         raise InputError(f"window_months is {window_months}; give at least one month")
-    table, months, _ = counted_months(flows, ())
+    table, months, _ = counted_months(flows, ("flow_basis",))
     categories = listed(categories, "categories")
     loans = _loans(recurring, categories)
     several = _in_several_currencies(months, loans)
@@ -109,8 +110,12 @@ def debt_service(
     result["cover_ratio"] = result["cash_before_debt"] / result["debt_payments"].where(result["debt_payments"] > 0)
     is_mixed = pd.Series(result.index.isin(several), result.index)
     result["debt_payments"] = result["debt_payments"].mask(is_mixed)
-    missing = [is_mixed, result["n_months"] == 0, result["n_loans"] == 0]
-    result["status"] = np.select(missing, ["several_currencies", "no_complete_month", "no_loan_seen"], "known")
+    read = set(table.loc[_is_read(table), "company_id"])
+    is_unread = pd.Series(~result.index.isin(read), result.index) & (result["n_loans"] == 0)
+    for name in ("debt_payments", "n_loans"):
+        result[name] = result[name].mask(is_unread)
+    missing = [is_mixed, is_unread, result["n_months"] == 0, result["n_loans"] == 0]
+    result["status"] = np.select(missing, [_STATUS[3], _STATUS[4], _STATUS[2], _STATUS[1]], "known")
     counts = result["status"].value_counts()
     result = frames.typed(result.reset_index(), DEBT_SERVICE)
     result.attrs["base"] = {
@@ -127,6 +132,12 @@ def _in_several_currencies(months: pd.DataFrame, loans: pd.DataFrame) -> set[str
     both = pd.concat([months[["company_id", "currency"]], loans[["company_id", "currency"]]])
     named = both[both["currency"].fillna("") != ""].groupby("company_id")["currency"].nunique()
     return {*cash.index[cash > 1], *named.index[named > 1]}
+
+
+def _is_read(months: pd.DataFrame) -> pd.Series[bool]:
+    """Months that rest on entries; where no month says it, those with flows."""
+    basis = months["flow_basis"]
+    return months["total_credit"].notna() if basis.isna().all() else (basis == "entries").fillna(False).astype(bool)
 
 
 def _loans(recurring: Frame, categories: Collection[str]) -> pd.DataFrame:

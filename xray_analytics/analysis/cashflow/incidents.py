@@ -65,7 +65,8 @@ def incidents(
     overdraft_charges       interest and commissions on an overdraft
     seizure                 a debit of the family ``seizure``, with its fee; or the fee alone
     missed_social_security  a due day of the URSSAF calendar without a debit in the ten days after it, or with one that
-                            came back (`social.missed_months`); only where the company was seen paying at all
+                            came back (`social.missed_months`); only where the company was seen paying at all, and on
+                            days of which every entry can be read
     ======================  =========================================================================================
 
     Companies are independent of each other and done in parts, so that memory does not grow with the store.
@@ -238,7 +239,8 @@ def _missed_social(entries: pd.DataFrame, rejects: pd.DataFrame, days: CoveredDa
     returned = _days_of(rejects[_names_urssaf(rejects)])
     looked_at, none = set(entries["company"]), np.empty(0, "int64")
     parts = []
-    for company, covered in days.joint().groupby("company")["day"]:
+    joint = days.joint()
+    for company, covered in joint[joint["has_basis"]].groupby("company")["day"]:  # nothing is missed that is unread
         back = returned.get(company, none)
         missed = missed_months(paid.get(company, none), back, covered.to_numpy("int64"))
         if missed is not None:

@@ -130,7 +130,7 @@ def monthly_flows(
 def in_main_currency(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Of rows with `company_id` and `currency` those in the currency of most companies, and how many others there are.
 
-    Ties go to the most rows, then to a named currency, then by name; ``attrs`` stay.
+    Ties go to the most rows, then to a named currency, then by name; ``attrs`` stay, but for what the base uses.
 
     Examples
     --------
@@ -147,6 +147,10 @@ def in_main_currency(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     is_main = currency == ranked[0] if ranked else currency.notna()
     shown = rows[is_main].reset_index(drop=True)
     shown.attrs = dict(rows.attrs)
+    if "base" in rows.attrs:
+        is_of_rows = rows.attrs["base"]["used"] == len(rows)
+        used = len(shown) if is_of_rows else shown["company_id"].nunique()
+        shown.attrs["base"] = rows.attrs["base"] | {"used": int(used)}
     return shown, int(rows.loc[~is_main, "company_id"].nunique())
 
 

@@ -81,8 +81,8 @@ def recurring(
     DataFrame
         The columns of `STREAMS`, sorted by company, currency, side, counterparty and stem. `next_due_date`: the last
         payment plus the period, for months on the median day of the month (a month end is the 31st, and that the last
-        day of any month); it may be in the past. `is_active` compares it with the company's last covered day.
-        ``attrs["base"]``: companies with entries, and entries left out.
+        day of any month); it may be in the past. `is_active` compares it with the company's last covered day whose
+        entries can all be read. ``attrs["base"]``: companies with entries, and entries left out.
 
     Raises
     ------
@@ -124,7 +124,8 @@ def _recurring(transactions: Frame, days: CoveredDays, categories: Frame | None)
     streams = streams[streams["period"].notna() & (streams["n_payments"] >= _FEWEST_PAYMENTS)]
     streams = streams.merge(_spreads(payments, streams), on=_STREAM)
     streams = streams[streams["regularity_ratio"] >= _LEAST_REGULAR]
-    last_day = days.spoken.groupby("company")["end"].max().rename_axis("company")
+    read = days.spoken[days.spoken["has_basis"] | ~days.spoken.groupby("company")["has_basis"].transform("any")]
+    last_day = read.groupby("company")["end"].max().rename_axis("company")
     ends = pd.Series(last_day.to_numpy(), days.companies[last_day.index], dtype="int64")
     dated = _dated(streams, ends).sort_values(_STREAM, ignore_index=True)
     result = frames.typed(dated.assign(currency=dated["currency"].mask(dated["currency"] == "")), STREAMS)

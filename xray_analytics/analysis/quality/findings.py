@@ -175,7 +175,10 @@ def findings(  # noqa: PLR0913 - each is one thing that may be odd
     >>> print(*findings(quarantine=lost).loc[0, ["severity", "finding"]])
     high The payload could not be understood (decode: not_json).
     """
-    columns = ("is_rated", "data_sanity_pct", "n_transactions", "n_unread_transactions", "total_credit", "total_debit")
+    columns = (
+        "is_rated", "data_sanity_pct", "n_accounts", "n_transactions", "n_unread_transactions", "total_credit",
+        "total_debit",
+    )  # fmt: skip
     seen = None if reports is None else frames.newest_reports(reports, columns)
     parts = [frames.typed(pd.DataFrame(), FINDINGS)]
     if reconciliation is not None:
@@ -283,7 +286,7 @@ def unread(reports: Frame) -> tuple[int, int]:
 
 
 def _of_transactions(bank: pd.DataFrame) -> Iterable[pd.DataFrame]:
-    """Reports whose transactions lack amount or day, and those that list none although money moved."""
+    """Reports whose transactions lack amount or day, and those that list none although money moved or may have."""
     lost = bank[(bank["n_unread_transactions"] > 0).fillna(False).astype(bool)]
     numbers = zip(lost["n_unread_transactions"], lost["n_transactions"], strict=True)
     sentences = [f"{n:,} of {of:,} transactions have no amount or no day: see `xray inspect`." for n, of in numbers]
@@ -293,9 +296,15 @@ def _of_transactions(bank: pd.DataFrame) -> Iterable[pd.DataFrame]:
         severity=severity, check="unread_transactions", n=lost["n_unread_transactions"], finding=sentences
     )
     moved = (bank["total_credit"].fillna(0) != 0) | (bank["total_debit"].fillna(0) != 0)
-    none = bank[moved & (bank["n_transactions"].fillna(0) == 0)]
-    sentence = "The report lists no transactions, although its statements say that money moved."
-    yield none.assign(severity="medium", check="no_transactions", n=1, finding=sentence)
+    none = bank["n_transactions"].fillna(0) == 0
+    untold = bank["n_transactions"].isna() & (bank["total_credit"].isna() | bank["total_debit"].isna())
+    untold &= (bank["n_accounts"] > 0).fillna(False).astype(bool)
+    for hit, severity, beside in (
+        (none & moved, "medium", "although its statements say that money moved"),
+        (untold & ~moved, "high", "and its statements give no totals: what moved is unknown"),
+    ):
+        sentence = f"The report lists no transactions, {beside}."
+        yield bank[hit].assign(severity=severity, check="no_transactions", n=1, finding=sentence)
 
 
 def _of_drift(table: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,14 @@ NAME, SENTENCE = 34, 120  # characters
 _CLASS_COLUMNS = ("bank_risk_class", "financial_risk_class")
 _INCIDENTS, _STREAMS, _RULES, _FINDINGS, _CRITERIA, _RATIOS, _REPORTS = 6, 8, 6, 5, 12, 14, 7
 _UNREAD = "Unknown: no bank report has entries that can all be read."
+_FIRST = Section(
+    "Read this first",
+    (
+        Sentences(
+            "No bank report has entries that can all be read: what is not here is unknown, and no sign of absence."
+        ),
+    ),
+)
 
 
 def document(results: CompanyProfile) -> Document:
@@ -32,6 +40,7 @@ def document(results: CompanyProfile) -> Document:
     if results.is_shareable:
         lead += " · counterparties and labels left out"
     sections = (
+        *(() if results.is_read or results.reports["product"].ne("bank").all() else (_FIRST,)),
         Section("Class, money and balance", (*_charts(results), _watched(results))),
         Section("What is behind it", (_behind(results), *_notes(results)), on_new_page=True),
     )
@@ -54,6 +63,7 @@ def _tiles(results: CompanyProfile) -> list[Tile]:
     if len(results.metrics):
         row = results.metrics.iloc[0]
         basis = f"mean of {row['n_months']:.0f} complete months, {row['credit_basis']} credits"
+        basis = basis if row["n_months"] > 0 else "no complete month that rests on something"
         tiles.append(Tile("Credits a month", text(row["mean_credit"], "total_credit"), basis))
         tiles.append(_cash_tile(row))
     return tiles
@@ -159,6 +169,7 @@ def _streams(results: CompanyProfile) -> NamedGrid | Sentences:
         period=rows["period"].str.replace("_", "-"),
     )
     heads = {"counterparty": "Name", "period": "Period", "amount": "Amount", "next_due_date": "Next"}
+    heads |= _of_several(results, rows)
     return NamedGrid("Recurring", grid(rows, heads, most=_STREAMS))
 
 
@@ -171,7 +182,14 @@ def _incidents(results: CompanyProfile) -> NamedGrid | Sentences:
     heads = {"incident_date": "Day", "incident": "Incident", "evidence": "Evidence"}
     if results.is_shareable:
         heads = {"incident_date": "Day", "incident": "Incident", "amount": "Amount"}
+    heads |= _of_several(results, rows)
     return NamedGrid("Incidents", grid(rows, heads, most=_INCIDENTS))
+
+
+def _of_several(results: CompanyProfile, rows: pd.DataFrame) -> dict[str, str]:
+    """A column for the currency, where some row is in another than the sheet."""
+    others = set(rows["currency"].dropna()) - set(results.flows["currency"].dropna())
+    return {"currency": "Currency"} if others else {}
 
 
 def _criteria(results: CompanyProfile) -> NamedGrid | Sentences:
@@ -260,6 +278,8 @@ def _debt(results: CompanyProfile) -> list[tuple[str, str]]:
 def _no_debt(results: CompanyProfile) -> str:
     if not results.is_read:
         return _UNREAD
+    if (results.debt["status"] == "entries_unknown").any():
+        return "Unknown: no month rests on entries."
     if (results.debt["status"] == "several_currencies").any():
         return "Not compared: cash and loans are in several currencies."
     return "No active loan payment, or no complete month, was seen."

@@ -117,7 +117,7 @@ def analysed(
     families = cashflow.categories(transactions)
     operating = cashflow.operating(transactions, families)
     bank = reports[reports["product"] == "bank"]
-    readable = bank[has_basis(bank)]
+    readable = bank[has_basis(bank) & bank["n_transactions"].notna()]
     every_flow = cashflow.monthly_flows(mine["monthly_summaries"], reports, operating=operating, statements=None)
     flows, _ = cashflow.in_main_currency(every_flow)
     coverage = quality.coverage(statements, reports, as_of=as_of)
