@@ -133,6 +133,12 @@ SPELLS = pd.DataFrame(
 )
 BINS = {"bins": 2, "min_n": 1, "min_defaults": 1}
 CALLS = {
+    validation.characteristic_stability: {
+        "inputs": S.assign(month=[1] * 4 + [2] * 4),
+        "features": ["score", "other"],
+        "period": "month",
+        "bins": 2,
+    },
     validation.auc_unpaired: {"sample": S, "other": S, "confidence": 0.95},
     validation.grade_concentration: {"initial": {"a": 10, "b": 5}, "current": {"a": 8, "b": 9}},
     validation.default_rate_long_run: {"cohorts": H, "horizon_months": 12, "confidence": 0.95},

@@ -181,6 +181,44 @@ def test_page__says_policy_horizon_base_and_power(found, tmp_path):
         report.write_validation_report(found, tmp_path / "v.docx")
 
 
+def test_rows__each_figure_can_be_computed_again(found, tmp_path, figure):
+    path = report.write_rows(found, tmp_path / "rows.csv")
+    rows = pd.read_csv(path, dtype={"company_id": "string"})
+    used = rows[rows["is_used"] & (rows["as_of_date"] == "2024-12-31")]
+    sample = found.cohorts.sample
+    assert len(used) == len(sample) > 200
+    bad = used["defaulted"].astype(bool)
+    assert (len(used), int(bad.sum())) == (found.rate.n, found.rate.n_defaults)
+    assert bad.mean() == pytest.approx(found.rate.value, abs=1e-15)
+    pairs = used.loc[bad, "default_probability"].to_numpy()[:, None] - used.loc[~bad, "default_probability"].to_numpy()
+    assert ((pairs > 0) + 0.5 * (pairs == 0)).mean() == pytest.approx(found.answers.ranking.value, abs=1e-12)
+    p = used["default_probability"]
+    z = ((bad - p) * (1 - 2 * p)).sum() / np.sqrt(((1 - 2 * p) ** 2 * p * (1 - p)).sum())
+    assert z == pytest.approx(found.answers.forecasts["Spiegelhalter"].value, rel=1e-9)
+    by_class = used.groupby("risk_class").agg(n=("defaulted", "size"), p=("default_probability", "mean"))
+    assert by_class["n"].tolist() == found.classes["n"].tolist()
+    assert by_class["p"].tolist() == pytest.approx(found.classes["mean_probability"].tolist(), rel=1e-12)
+    figure("rows exported and computed again", len(used))
+    with pytest.raises(InputError, match="does not end in"):
+        report.write_rows(found, tmp_path / "rows.txt")
+    with pytest.raises(InputError, match="exists already"):
+        report.write_rows(found, path)
+
+
+def test_page__begins_with_what_fails_and_what_could_not_be_said(found):
+    first = report.document(found).sections[0]
+    lines = [str(block) for block in first.blocks if type(block).__name__ == "Sentences"]
+    assert any("Fails: Do they fit company by company? (too low)" in line for line in lines)
+    assert any("Nothing shown against it: Are the probabilities high enough?" in line for line in lines)
+    assert any("This sample could not say: Does it rank the risk?" in line for line in lines)
+    every = {row.verdict for row in found.verdicts}
+    assert len(every) > 2
+    blocks = [block for section in report.document(found).sections for block in section.blocks]
+    titles = [block.label for block in blocks if hasattr(block, "label")]
+    for title in ("History", "Neighbouring classes", "Cell tests", "Default over several horizons", "Repair"):
+        assert title in titles, titles
+
+
 def test_workbook__numbers_stay_numbers(found, tmp_path):
     book = openpyxl.load_workbook(report.write_validation_report(found, tmp_path / "v.xlsx"))
     assert {"Read me", "Verdicts", "Ranking", "Tests", "Over time", "Policy", "Left out"} <= set(book.sheetnames)
@@ -298,13 +336,23 @@ def test_command__joins_prints_and_writes(xray, store, tmp_path):
     path, outcomes = store
     (tmp_path / "mine.toml").write_text(SHIPPED.read_text().replace("min_companies = 2000", "min_companies = 200"))
     common = ("--store", path, "--outcomes", outcomes, "--policy", tmp_path / "mine.toml")
-    forms = ("--out", tmp_path / "v.html", "--xlsx", tmp_path / "v.xlsx", "--pdf", tmp_path / "v.pdf")
+    forms = (
+        "--out",
+        tmp_path / "v.html",
+        "--xlsx",
+        tmp_path / "v.xlsx",
+        "--pdf",
+        tmp_path / "v.pdf",
+        "--rows",
+        tmp_path / "r.csv",
+    )
     code, out, err = xray("validate", *common, *forms)
     assert (code, err) == (0, "")
     assert "Does it rank the risk?" in out
     assert "No verdict:" in out  # too few defaults
     assert (tmp_path / "v.html").exists()
     assert (tmp_path / "v.xlsx").exists()
+    assert (tmp_path / "r.csv").exists()
     assert (tmp_path / "v.pdf").read_bytes().startswith(b"%PDF-")
     code, out, _ = xray("validate", *common, "--out", tmp_path / "v.html", "--json", "--force")
     facts = json.loads(out)

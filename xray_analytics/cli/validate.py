@@ -45,12 +45,15 @@ def validate(
     out: Annotated[Path, typer.Option(help="Where to write the HTML file.")] = Path("validation.html"),
     xlsx: Annotated[Path | None, typer.Option(help="Where to write a workbook of the same numbers.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Where to write a PDF of the same page.")] = None,
+    rows: Annotated[Path | None, typer.Option(help="Where to write the observations behind it, as CSV.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Was the model right? Ranking, default rates, probabilities and stability against the outcomes.
 
-    Outcomes are known until --as-of, or else until the newest day on which a company was watched.
+    Outcomes are known until --as-of, or else until the newest day on which a company was watched. Every threshold is a
+    line of the policy, and printed in the report: copy analysis/validation/validation.toml of the package, where each
+    line says what it means, change it, and give it with --policy.
 
     Example: xray validate --outcomes outcomes.csv --product financial --out validation.html
     """
@@ -70,6 +73,8 @@ def validate(
     written = [path for path in (out, xlsx, pdf) if path is not None]
     for path in written:
         validation.write_validation_report(found, path, overwrite=force)
+    if rows is not None:
+        written.append(validation.write_rows(found, rows, overwrite=force))
     if as_json:
         print_json(_facts(found))
     else:

@@ -17,7 +17,8 @@ Ranking: `auc`, `auc_difference`, `auc_unpaired`, `auc_drop`, `somers_d`, `ks`, 
 `jeffreys`, `binomial`, `calibration_table`, `default_rate_table`, `default_rate_interval`. Grades: `heterogeneity`,
 `homogeneity`, `grade_concentration`. All probabilities: `brier`, `spiegelhalter`, `hosmer_lemeshow`, and the repair,
 `recalibration`. Over the years: `default_rate_long_run`, `default_correlation`, `vintage_curves`, `low_default_pd`.
-Features: `information_value`, `woe_binning`. Shifts: `psi`, `stuart_maxwell`. Refuses
+Features: `information_value`, `woe_binning`. Shifts: `psi`, `stuart_maxwell`,
+`characteristic_stability`. Refuses
 samples of one class, probabilities outside 0 … 1 and too few groups. Distributions are scipy's. Thresholds are policy:
 `shipped_policy`.
 """
@@ -37,6 +38,7 @@ from .low_default import low_default_pd
 from .policy import Policy, parsed_policy, shipped_policy
 from .probability_scores import brier, hosmer_lemeshow, spiegelhalter
 from .recalibration import Recalibration, recalibration
+from .representativeness import characteristic_stability
 from .stability import StabilityIndex, psi, stuart_maxwell
 from .statistic import Statistic
 from .vintages import cumulative_incidence, vintage_curves
@@ -44,9 +46,10 @@ from .vintages import cumulative_incidence, vintage_curves
 __all__ = [
     "METHODS", "VERDICTS", "Binning", "Policy", "Recalibration", "StabilityIndex", "Statistic", "auc",
     "auc_difference", "auc_drop", "auc_unpaired", "binomial", "brier", "calibration_table", "cap_curve",
-    "cumulative_incidence", "default_correlation", "default_rate_interval", "default_rate_long_run",
-    "default_rate_table", "grade_concentration", "heterogeneity", "holm", "homogeneity", "hosmer_lemeshow",
-    "information_value", "jeffreys", "ks", "low_default_pd", "parsed_policy", "psi", "recalibration", "roc_curve",
-    "shipped_policy", "somers_d", "spiegelhalter", "stuart_maxwell", "vintage_curves", "woe_binning",
+    "characteristic_stability", "cumulative_incidence", "default_correlation", "default_rate_interval",
+    "default_rate_long_run", "default_rate_table", "grade_concentration", "heterogeneity", "holm", "homogeneity",
+    "hosmer_lemeshow", "information_value", "jeffreys", "ks", "low_default_pd", "parsed_policy", "psi",
+    "recalibration", "roc_curve", "shipped_policy", "somers_d", "spiegelhalter", "stuart_maxwell", "vintage_curves",
+    "woe_binning",
 ]  # fmt: skip
 __dir__ = __all__.copy

@@ -6,7 +6,7 @@ beside it, and gives no verdict on a sample that the policy calls too small.
 
 from ..edition import Edition
 from .cohorts import ValidationTerms
-from .report import FORMS, document, render, write_validation_report
+from .report import FORMS, document, render, write_rows, write_validation_report
 from .results import READ, Validation, analyse, analysed, read_policy
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "document",
     "read_policy",
     "render",
+    "write_rows",
     "write_validation_report",
 ]

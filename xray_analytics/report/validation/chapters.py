@@ -16,7 +16,7 @@ from . import figures
 from .cohorts import SEGMENTS, judges_probabilities
 from .figures import AREA, P_VALUES, RATES, grid, statistics
 from .results import Validation
-from .verdicts import NO_VERDICT
+from .verdicts import HOLDS, NO_VERDICT
 
 
 def document(results: Validation) -> Document:
@@ -81,7 +81,19 @@ def _concluded(results: Validation) -> Section:
         "probably (four times in five) have shown it."
     )
     table = NamedGrid("Verdicts", grid(results.verdict_table, heads), "Verdicts")
-    return Section("Was the model right?", (*refused, table, Sentences(how)))
+    said = [Sentences(line) for line in _in_short(results)]
+    return Section("Was the model right?", (*refused, *said, table, Sentences(how)))
+
+
+def _in_short(results: Validation) -> list[str]:
+    """What holds, what fails, and what this sample could not see."""
+    holds = [row.question for row in results.verdicts if row.verdict in HOLDS]
+    open_ones = [row.question for row in results.verdicts if row.verdict == NO_VERDICT]
+    fails = [f"{row.question} ({row.verdict})" for row in results.verdicts if row.verdict not in (*HOLDS, NO_VERDICT)]
+    lines = {
+        "Fails": fails, "Nothing shown against it": holds, "This sample could not say": open_ones,
+    }  # fmt: skip
+    return [f"{head}: {' '.join(questions)}" for head, questions in lines.items() if questions]
 
 
 def _ranking(results: Validation) -> Section:
@@ -97,26 +109,61 @@ def _probabilities(results: Validation) -> Section:
     ]
     if results.no_probability:
         blocks.insert(0, Sentences(f"No probabilities are tested: {results.no_probability}."))
-        return Section("Default rates", tuple(blocks))
+        return Section("Default rates", (*blocks, *_grades(results)))
     tests = statistics(
         {"With asset correlation": results.answers.overall, "As if independent": results.answers.independent}
         | results.answers.forecasts
     )
+    blocks.append(NamedGrid("Tests of all probabilities", tests, "Tests"))
+    repair = statistics({"Shift of the logit that would mend the level": results.details.repair})
     return Section(
-        "Probabilities and default rates", (*blocks, NamedGrid("Tests of all probabilities", tests, "Tests"))
+        "Probabilities and default rates", (*blocks, *_grades(results), NamedGrid("Repair", repair, "Repair"))
     )
+
+
+def _grades(results: Validation) -> list[Block]:
+    """Whether classes differ from each other, and whether a class is one thing."""
+    blocks: list[Block] = []
+    if results.details.grades is not None:
+        heads = {
+            "from_grade": "Class", "to_grade": "Next", "default_rate_ratio": "Rate",
+            "to_default_rate_ratio": "Of the next", "test": "Test", "p_value": "p-value",
+            "p_value_holm": "p-value, Holm", "verdict": "Verdict",
+        }  # fmt: skip
+        blocks.append(NamedGrid("Neighbouring classes", grid(results.details.grades, heads), "Neighbours"))
+    for kind, table in results.details.mixed.items():
+        label = SEGMENTS[kind]
+        heads = {
+            "risk_class": "Class", kind: label, "n": "Companies", "n_defaults": "Defaults",
+            "rest_n": "Rest of the class", "rest_n_defaults": "Its defaults", "p_value": "p-value",
+            "p_value_holm": "p-value, Holm", "verdict": "Verdict",
+        }  # fmt: skip
+        blocks.append(NamedGrid(f"Within a class, by {label.lower()}", grid(table, heads), f"Within {kind}"[:31]))
+    return blocks
 
 
 def _periods(results: Validation) -> Section:
     heads = {"cohort": "Cohort", **RATES, **AREA, "mean_probability": "Mean probability", **P_VALUES}
     table = NamedGrid("Cohorts", grid(results.periods, heads), "Over time")
+    history = NamedGrid("History", statistics(results.details.levels), "History")
     if len(results.periods) == 1:
-        return Section("Over time", (Sentences("Only one cohort's horizon has passed so far."), table))
+        return Section("Over time", (Sentences("Only one cohort's horizon has passed so far."), table, history))
     note = (
         "Horizons do not overlap, but a company is in several cohorts: the line for all has intervals clustered by "
         "company, and no exact test. An AUC is given from the policy's least number of defaults on."
     )
-    return Section("Over time", (Sentences(note), table))
+    if results.details.cycle is None:
+        return Section("Over time", (Sentences(note), table, history))
+    cycle = {
+        "as_of_date": "Cohort", "mean_probability": "Told", "default_rate_ratio": "Came",
+        "long_run_ratio": "Mean of all cohorts", "told_less_long_run_ratio": "Told less mean",
+    }  # fmt: skip
+    told = (
+        "A probability that moves with the cohorts' rates is of its point in time; one that stays near their mean is "
+        "of the cycle, and then single years miss it."
+    )
+    shown = NamedGrid("Point in time and cycle", grid(results.details.cycle, cycle), "Cycle")
+    return Section("Over time", (Sentences(note), table, history, Sentences(told), shown))
 
 
 def _stability(results: Validation) -> Section:
@@ -133,7 +180,9 @@ def _stability(results: Validation) -> Section:
     )
     drift = statistics({"Stuart-Maxwell": results.answers.drift})
     blocks += [Heading("Class drift"), Sentences(note), NamedGrid("Class mix", grid(results.mix, heads), "Class mix")]
-    return Section("Stability", (*blocks, NamedGrid("Same companies", drift, "Drift")))
+    piled = statistics({"Concentration of classes, first date to last": results.details.concentration})
+    blocks += [NamedGrid("Same companies", drift, "Drift"), NamedGrid("Concentration of classes", piled, "Piled up")]
+    return Section("Stability", tuple(blocks))
 
 
 def _moved(results: Validation) -> Section:
@@ -142,7 +191,22 @@ def _moved(results: Validation) -> Section:
     named = results.mobility.assign(figure=results.mobility["figure"].str.replace("_", " ").str.capitalize())
     table = grid(named, {"figure": "Figure", "value": "Value (0–1)", "n": "Companies"})
     drawn = Charts({"migration": figures.migration_figure(results)}, 1)
-    return Section("Migration", (drawn, NamedGrid("Mobility", table, "Mobility")))
+    heads = {
+        "from_class": "Class", "to_state": "Nearer move", "against": "Farther move", "z": "z", "p_value": "p-value",
+        "p_value_exact": "p-value, exact", "p_value_holm": "p-value, Holm",
+    }  # fmt: skip
+    cells = results.details.cells
+    tested = grid(cells[cells["z"].notna()], heads)
+    blocks: list[Block] = [drawn, NamedGrid("Mobility", table, "Mobility"), NamedGrid("Cell tests", tested, "Cells")]
+    if results.details.structure is not None:
+        years = {
+            "from_class": "Class", "years": "Horizons", "default_probability": "In default by then", "low": "From",
+            "high": "To", "n": "Companies",
+        }  # fmt: skip
+        note = "Powers of the matrix: the next move depends on the class alone, and companies are independent."
+        rows = results.details.structure
+        blocks += [Sentences(note), NamedGrid("Default over several horizons", grid(rows, years), "Term structure")]
+    return Section("Migration", tuple(blocks))
 
 
 def _segments(results: Validation) -> list[Section]:

@@ -18,9 +18,12 @@ WIDE = (10.6, 4.2)  # inches
 RATES = {"n": "Companies", "n_defaults": "Defaults", "default_rate_ratio": "Default rate", "low": "From", "high": "To"}
 AREA = {"auc": "AUC", "auc_low": "from", "auc_high": "to"}
 P_VALUES = {"p_value": "p-value", "p_value_holm": "p-value, Holm", "p_value_over_holm": "p-value of too high, Holm"}
-_SHARES = ("low", "high", "mean_probability")
-_PLAIN = ("value", "statistic", "auc", "auc_low", "auc_high", "herfindahl", "effective_classes")
+_SHARES = ("low", "high", "mean_probability", "default_probability")
+_PLAIN = ("value", "statistic", "auc", "auc_low", "auc_high", "herfindahl", "effective_classes", "z")
 _WORDS = {
+    "distinct": "distinct",
+    "not_shown": "not shown",
+    "mixed": "mixed",
     "underestimated": "too low",
     "overestimated": "too high",
     "not_rejected": "not rejected",
@@ -48,7 +51,9 @@ def of_enough(frame: pd.DataFrame) -> pd.DataFrame:
     if "n" not in frame or "default_rate_ratio" not in frame:
         return frame
     few = frame["n"] < FEWEST_FOR_SHARES
-    return frame.assign(**{name: frame[name].mask(few) for name in ("default_rate_ratio", "low", "high")})
+    return frame.assign(
+        **{name: frame[name].mask(few) for name in ("default_rate_ratio", "low", "high") if name in frame}
+    )
 
 
 def cell(value: Any, name: str) -> str:
@@ -191,6 +196,7 @@ def migration_figure(results: Validation) -> Figure:
     cells = results.matrix[results.matrix["n"] > 0]
     cells = cells.assign(risk_class=cells["from_class"], to_state=cells["to_state"].str.replace("_", " "))
     heads = {"risk_class": "From class", "to_state": "State after", "n": "Companies", "share_ratio": "Share of class"}
+    heads |= {"drawn_share_ratio": "Share of amounts"}
     meaning = (
         "Companies of all cohorts by class and by what had become of them one horizon later. Not refreshed says "
         "nothing about risk."

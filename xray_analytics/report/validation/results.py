@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from ..snapshot import all_synthetic
 from . import cohorts as parts
 from . import verdicts
 from .cohorts import Cohorts, ValidationTerms
+from .details import Details, details
 from .verdicts import Answers, Verdict
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Validation:
     mobility: pd.DataFrame
     exclusions: pd.DataFrame
     exposure: pd.DataFrame | None
+    details: Details
     vintages: pd.DataFrame | None
 
     @cached_property
@@ -136,9 +138,17 @@ def analysed(
     found = parts.cohorts(tables, terms, policy)
     n, bad = len(found.sample), found.n_defaults
     ends = migration.endings(outcomes=tables["outcomes"], loans=tables["loans"] if len(tables["loans"]) else None)
-    matrix = migration.migration_matrix(
-        tables["reports"], product=terms.product, as_of=edition.as_of, horizon_months=terms.horizon_months, endings=ends
-    )
+    moved: dict[str, Any] = {"product": terms.product, "as_of": edition.as_of, "horizon_months": terms.horizon_months}
+    matrix = _or_none(
+        lambda: migration.migration_matrix(
+            tables["reports"],
+            endings=ends,
+            exposures=tables["exposures"] if len(tables["exposures"]) else None,
+            **moved,
+        )
+    )  # amounts in several currencies have no shares
+    if matrix is None:
+        matrix = migration.migration_matrix(tables["reports"], endings=ends, **moved)
     day = found.observed[found.observed["as_of_date"] == found.date]
     return Validation(
         edition=edition, policy=policy, terms=terms, cohorts=found,
@@ -154,6 +164,7 @@ def analysed(
         segments=parts.by_segment(found, terms, policy),
         mix=parts.class_mix(found),
         matrix=matrix, mobility=migration.mobility(matrix),
+        details=details(found, matrix, terms, policy),
         exclusions=backtest.default_rates(day),
         exposure=_or_none(lambda: portfolio.concentration(tables["exposures"], as_of=edition.as_of))
         if len(tables["exposures"]) else None,

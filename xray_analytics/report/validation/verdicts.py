@@ -17,6 +17,9 @@ from ...errors import InputError
 from .cohorts import NO_SUBJECT, Cohorts, ValidationTerms, intake, judges_probabilities, same_companies, usable
 
 NO_VERDICT = "no verdict"
+HOLDS = (
+    "not below the reference", "not rejected", "no reversal shown", "within the policy", "not shifted", "not changed",
+)  # fmt: skip
 _EXPECTED = 5  # defaults in a group of Hosmer and Lemeshow
 
 
