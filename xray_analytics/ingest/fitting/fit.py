@@ -199,6 +199,7 @@ class _Search:
 
     def _decided(self, passing: list[tuple[Proof, dict[str, Any], str]], held: Sequence[int]) -> Fit:
         best = passing[0]
+        self._settle_metrics(best[1])
         proof = self._prove(best[1], held)
         enough = proof if proof.n_statements >= FEWEST_STATEMENTS else self._prove(best[1], range(len(self.received)))
         if enough.n_statements < FEWEST_STATEMENTS:
@@ -210,6 +211,23 @@ class _Search:
             return self._asked(best[1], enough, tuple(_said(best[2], enough)))
         self._ask_about(passing)
         return self._asked(best[1], enough, ())
+
+    def _settle_metrics(self, document: dict[str, Any]) -> None:
+        """Metrics may be in another unit than amounts: one of them is the sum of all debits."""
+        known, apart = Known(compiled(Layout.of(document))), 0
+        found = [read for one in self.received[:TRIED_ON] if (read := _read(one, known)) is not None]
+        for read in found:
+            debits = sum(s.total_debit or 0 for s in read.statements) / 10_000
+            values = [row[1] for row in read.rows["movement_metrics"] if isinstance(row[1], float)]
+            alike = any(abs(value - debits) < 0.005 for value in values)
+            apart += (
+                bool(debits)
+                and not alike
+                and any(abs(value - debits * 100) < 0.5 or abs(value * 100 - debits) < 0.5 for value in values)
+            )
+        if found and apart > len(found) / 2:
+            values = document["values"]
+            values["unit_of_metrics"] = "major" if values["unit_of_metrics"] == "cents" else "cents"
 
     def _asked(self, document: dict[str, Any], proof: Proof, failures: tuple[str, ...]) -> Fit:
         evidence = tuple(self._evidence(document, proof))
