@@ -299,12 +299,12 @@ def _of_transactions(bank: pd.DataFrame) -> Iterable[pd.DataFrame]:
     none = bank["n_transactions"].fillna(0) == 0
     untold = bank["n_transactions"].isna() & (bank["total_credit"].isna() | bank["total_debit"].isna())
     untold &= (bank["n_accounts"] > 0).fillna(False).astype(bool)
-    for hit, severity_of_none, beside in (
+    for hit, grade, beside in (
         (none & moved, "medium", "although its statements say that money moved"),
         (untold & ~moved, "high", "and its statements give no totals: what moved is unknown"),
     ):
         sentence = f"The report lists no transactions, {beside}."
-        yield bank[hit].assign(severity=severity_of_none, check="no_transactions", n=1, finding=sentence)
+        yield bank[hit].assign(severity=grade, check="no_transactions", n=1, finding=sentence)
 
 
 def _of_drift(table: pd.DataFrame) -> pd.DataFrame:

@@ -22,11 +22,7 @@ _INCIDENTS, _STREAMS, _RULES, _FINDINGS, _CRITERIA, _RATIOS, _REPORTS = 6, 8, 6,
 _UNREAD = "Unknown: no bank report has entries that can all be read."
 _FIRST = Section(
     "Read this first",
-    (
-        Sentences(
-            "No bank report has entries that can all be read: what is not here is unknown, and no sign of absence."
-        ),
-    ),
+    (Sentences("No bank report has entries that can all be read: what is missing here is unknown, not absent."),),
 )
 
 
