@@ -69,7 +69,7 @@ RUNS = {
         (f"backtest {STORE} --product bank --dates 2024-06-30 --outcomes {{files}}/outcomes.csv --out {{out}}/c", ()),
     ],
     "import": [("import {files}/bad.json --store {out}/s", ()), ("import {files}/bad.json --json --store {out}/s", ())],
-    "fit": [("fit {files}/report.json --out {out}/layout.toml", ()), ("fit {files}/bad.json --out {out}/layout.toml", ())],
+    "fit": [(f"fit {{files}}/{name}.json --out {{out}}/layout.toml", ()) for name in ("report", "bad")],
     "inspect": [("inspect {files}/report.json", ()), ("inspect {files}/bad.json", ())],
     "attach": [
         *((f"attach {{files}}/{name} --as {table} --store {{out}}/s", ()) for name, table in (
