@@ -42,9 +42,17 @@ def raw(object_id: str, version: int, body: bytes, fetched: float = 0) -> dict[s
     return {"kind": "report", "object_id": object_id, "fetched_at": day(fetched), **values}
 
 
+def _that_hold(data: pa.Table) -> pa.Table:
+    """Rows of the lender that withdraw nothing: a withdrawal is hidden by reading, as it should be."""
+    if "is_withdrawn" not in data.column_names:
+        return data
+    at = data.schema.get_field_index("is_withdrawn")
+    return data.set_column(at, data.schema.field(at), pa.nulls(len(data), pa.bool_()))
+
+
 def test_round_trip__every_table_comes_back_as_it_was(store: Store) -> None:
     rng = random.Random(1)
-    given = {name: random_rows(name, 40, rng) for name in tables.TABLES}
+    given = {name: _that_hold(random_rows(name, 40, rng)) for name in tables.TABLES}
     put(store, **given)
     snapshot = Store(store.path).snapshot()
     for name, data in given.items():
