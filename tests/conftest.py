@@ -55,12 +55,20 @@ def pytest_collection_modifyitems(config, items):
 
 
 FIGURES = {}
+_FIGURE = "figure: "
 
 
 @pytest.fixture
-def figure():
+def figure(request):
     """Print a figure of the proof at the end of the run: ``figure("kills survived", 50)``."""
-    return FIGURES.__setitem__
+    return lambda name, value: request.node.user_properties.append((f"{_FIGURE}{name}", str(value)))
+
+
+def pytest_runtest_logreport(report):
+    """Figures travel with the report of their test, also from a process beside this one."""
+    for name, value in report.user_properties:
+        if name.startswith(_FIGURE):
+            FIGURES[name.removeprefix(_FIGURE)] = value
 
 
 def pytest_terminal_summary(terminalreporter):

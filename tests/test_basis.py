@@ -368,7 +368,7 @@ def test_list_deleted__every_flow_is_null_and_nothing_is_filled(entries, with_to
     assert (metrics["n_months"][0], metrics["runway_status"][0]) == (0, "unknown")
     assert metrics.attrs["base"]["excluded"]["months_unknown"] == 3
     debt = monitoring.debt_service(flows, cashflow.STREAMS.empty())
-    assert debt["status"].tolist() == ["no_complete_month"]
+    assert debt["status"].tolist() == ["entries_unknown"]
 
 
 def test_days_without_a_basis__have_no_credits_and_no_balance():

@@ -281,7 +281,7 @@ def test_list_reports__filters(connect, arguments, query):
 
 def test_list_reports__questions_that_cannot_be_asked(connect):
     client = connect("http://127.0.0.1:9")
-    with pytest.raises(InputError, match="unknown product 'doc'; known are bank, esg, financial"):
+    with pytest.raises(InputError, match="unknown product 'doc'; there are bank, esg, financial"):
         client.list_reports(product="doc")
     with pytest.raises(InputError, match="product or source, not both"):
         client.list_reports(product="bank", source="bank_xray")

@@ -26,13 +26,16 @@ TESTED = {
     "XRayClient.add_webhook.events", "XRayClient.fan_out.items", "XRayClient.get_reports.report_ids",
     "XRayClient.wait_for_report.known", "backtest.check_no_look_ahead.as_of_dates",
     "backtest.observations.as_of_dates", "backtest.observations.repaid_reasons", "export.write_backtest.formats",
+    "fit_layout.paths",
     "import_files.aliases", "import_files.paths", "migration.migration_matrix.by", "monitoring.debt_service.categories",
     "portfolio.class_distribution.by", "portfolio.class_over_time.by", "portfolio.value_distribution.by",
-    "scale.tidy_archive.aliases", "sync.products", "sync.request_ids",
+    "scale.tidy_archive.aliases", "sync.products", "sync.request_ids", "validation.characteristic_stability.features",
+    "validation.information_value.features",
 }  # fmt: skip
 NOT_GIVEN = {
     "Notes.esg_labels", "errors.choices.known", "errors.listed.given", "errors.no_such.known",
-    "scale.Manifest.parts", "scale.Scaled.failed", "scale.Versions.histories", "scale.each_refusal_once.columns",
+    "scale.Layout.with_lines.aliases", "scale.Manifest.parts", "scale.Memory.new.used",
+    "scale.Scaled.failed", "scale.Versions.histories", "scale.each_refusal_once.columns", "scale.layouts_of.aliases",
     "tables.Column.choices", "tables.Column.known", "tables.Table.key", "tables.no_such.known",
     "validation.Statistic.notes",
 }  # fmt: skip
@@ -95,6 +98,24 @@ def test_service__one_product_request_and_report(tmp_path):
         assert store.stored("reports", "report_id").column_names == ["report_id"]
         with pytest.raises(InputError, match=r"columns must be a list of names; write \['report_id'\]"):
             store.snapshot().read("reports", columns="report_id")
+
+
+def test_validation__one_feature():
+    rows = pd.DataFrame(
+        {"month": [1] * 60 + [2] * 60, "sector": ["a", "b"] * 60, "n": 300, "n_defaults": [10, 30] * 60}
+    )
+    for one, several in (
+        (xa.validation.information_value(rows, "sector"), xa.validation.information_value(rows, ["sector"])),
+        *([xa.validation.characteristic_stability(rows, given, period="month") for given in ("sector", ["sector"])],),
+    ):
+        pd.testing.assert_frame_equal(one, several)
+
+
+def test_fit_layout__one_path(tmp_path):
+    (tmp_path / "none.json").write_text("{}")
+    for given in (tmp_path / "none.json", str(tmp_path / "none.json")):
+        with pytest.raises(InputError, match="no sample holds a report"):
+            xa.fit_layout(given)
 
 
 def test_add_webhook__one_event():

@@ -10,7 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError
+from ...errors import InputError, listed
 from .. import frames
 from ..frames import Frame
 from ..guards import is_whole
@@ -139,7 +139,7 @@ def information_value(
     [['sector', 2]]
     """
     rows: list[tuple[Any, ...]] = []
-    for feature in features:
+    for feature in listed(features, "features"):
         try:
             found = woe_binning(sample, feature, bins=bins, min_n=min_n, min_defaults=min_defaults)
         except InputError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError
+from ...errors import InputError, listed
 from ...schema import Table
 from ...tables import COMPANY_KEY
 from .. import frames
@@ -75,7 +75,8 @@ def characteristic_stability(
     >>> found[["period", "against"]].values.tolist(), found["psi"].round(4).tolist()
     ([['1', 'whole'], ['2', 'previous'], ['2', 'whole']], [0.2747, 0.2747, 0.2747])
     """
-    if not is_whole(bins, 2) or not len(features):
+    features = listed(features, "features")
+    if not is_whole(bins, 2) or not features:
         raise InputError(f"bins is {bins} and there are {len(features)} features; give two bins or more, and a feature")
     table = _read(inputs, [*features, period])
     made = None if development is None else _read(development, list(features))

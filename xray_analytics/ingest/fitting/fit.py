@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError, ReportError
+from ...errors import InputError, ReportError, listed
 from ...tidy.batch import Received
 from ...tidy.decode import parse
 from ...tidy.drift import mask
@@ -105,13 +105,13 @@ def _toml(value: Any) -> str:
     return '"' + "".join(c if c >= " " else f"\\u{ord(c):04x}" for c in escaped) + '"'
 
 
-def fit_layout(paths: Iterable[str | Path] | str | Path, *, answers: Mapping[str, str] | None = None) -> Fit:
+def fit_layout(paths: Iterable[str | Path], *, answers: Mapping[str, str] | None = None) -> Fit:
     """Search the layout of some reports, and accept one by proof only.
 
     Parameters
     ----------
     paths
-        Files or folders of bank reports as `import_files` takes them; about 20 are best.
+        Files or folders of bank reports as `import_files` takes them, one or several; about 20 are best.
     answers
         What nothing inside the reports decides, by the names of earlier questions: ``{"unit": "cents"}``,
         ``{"zone": "Europe/Paris"}``, or a column and its member: ``{"label": "text1"}``.
@@ -126,7 +126,7 @@ def fit_layout(paths: Iterable[str | Path] | str | Path, *, answers: Mapping[str
     InputError
         A path does not exist, no sample is a bank report, or an answer is to no question.
     """
-    chosen = [paths] if isinstance(paths, str | Path) else list(paths)
+    chosen = listed(paths, "paths", str, Path)
     received, reports, envelopes, n_unread = _samples(chosen)
     if not reports:
         raise InputError("no sample holds a report with a list of transactions; name files of bank reports")
