@@ -248,12 +248,12 @@ def _outside(entries: Entries, statements: Sequence[Statement]) -> bool:
     booked = entries.columns["booked_date"]
     if len(spans) < len(statements) or booked.null_count:
         return False
-    days = booked.cast(pa.int32()).to_numpy()
-    by_id = dict(zip((s.statement_id for s in statements), spans, strict=True))
-    if len(by_id) == len(spans) and None not in by_id and by_id.keys() >= {*entries.named["statement_id"]}:
-        firsts, lasts = zip(*map(by_id.__getitem__, entries.named["statement_id"]), strict=True)
-        return bool(((days <= firsts) | (days > lasts)).any())
-    return bool(days.min() <= min(first for first, _ in spans) or days.max() > max(last for _, last in spans))
+    days, bounds = booked.view(pa.int32()).to_numpy(), np.array(spans, np.int64)
+    named, at = entries.named["statement_id"], {s.statement_id: number for number, s in enumerate(statements)}
+    if len(at) == len(spans) and None not in at and at.keys() >= {*named}:
+        first, last = bounds[np.fromiter(map(at.__getitem__, named), np.intp, len(named))].T
+        return bool(((days <= first) | (days > last)).any())
+    return bool(days.min() <= bounds[:, 0].min() or days.max() > bounds[:, 1].max())
 
 
 def _day(day: date) -> int:
