@@ -456,13 +456,17 @@ def test_get_reports__what_waits_for_the_consumer_weighs_little(connect, monkeyp
 
 def test_get_reports__after_a_refusal_nothing_begins_even_while_the_consumer_is_busy(connect):
     def answer(request):
-        return reply(b"", 429, {"Retry-After": "999999"}) if request.path.endswith("3") else by_path(request)
+        if request.path.endswith("3"):
+            return reply(b"", 429, {"Retry-After": "999999"})
+        if request.path.endswith("4"):
+            time.sleep(0.5)  # so that the refusal is there before the other worker could begin once more
+        return by_path(request)
 
     with FaultServer(answer) as server:
         results = connect(server.url, workers=2).get_reports(ids(100))
         next(results)
         until(lambda: len(server.requests) >= 4)
-        time.sleep(0.05)
+        time.sleep(0.8)
         assert len(server.requests) <= 5  # the other worker was under way
         with pytest.raises(RateLimitError):
             list(results)
