@@ -47,12 +47,12 @@ def details(found: Cohorts, matrix: pd.DataFrame, terms: ValidationTerms, policy
         ),
     }
     return Details(
-        levels={name: _or_why(make) for name, make in history.items()},
-        concentration=_or_why(lambda: validation.grade_concentration(*_mixes(found))),
-        grades=_or_none(lambda: validation.heterogeneity(sample, level=policy.level)),
+        levels={name: or_why(make) for name, make in history.items()},
+        concentration=or_why(lambda: validation.grade_concentration(*_mixes(found))),
+        grades=or_none(lambda: validation.heterogeneity(sample, level=policy.level)),
         mixed=_mixed(sample, policy),
         cells=migration.cell_tests(matrix),
-        structure=_or_none(lambda: migration.term_structure(matrix, years=YEARS, confidence=policy.confidence)),
+        structure=or_none(lambda: migration.term_structure(matrix, years=YEARS, confidence=policy.confidence)),
         repair=_repair(sample, terms, policy),
         cycle=_cycle(used) if judges_probabilities(terms, policy) else None,
     )
@@ -75,7 +75,7 @@ def _mixed(sample: pd.DataFrame, policy: Policy) -> dict[str, pd.DataFrame]:
     for kind in SEGMENTS:
         known = sample[sample[kind].notna()]
         large = known[known.groupby(kind)[kind].transform("size") >= policy.min_segment_companies]
-        table = _or_none(lambda kind=kind, large=large: validation.homogeneity(large, within=kind, level=policy.level))  # type: ignore[misc]
+        table = or_none(lambda kind=kind, large=large: validation.homogeneity(large, within=kind, level=policy.level))  # type: ignore[misc]
         if table is not None:
             tables[kind] = table
     return tables
@@ -84,7 +84,7 @@ def _mixed(sample: pd.DataFrame, policy: Policy) -> dict[str, pd.DataFrame]:
 def _repair(sample: pd.DataFrame, terms: ValidationTerms, policy: Policy) -> Statistic | str:
     if not judges_probabilities(terms, policy):
         return "there are no probabilities over the declared horizon"
-    return _or_why(
+    return or_why(
         lambda: _shift(
             validation.recalibration(sample, horizon_months=terms.horizon_months, confidence=policy.confidence)
         )
@@ -108,7 +108,7 @@ def _cycle(used: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _or_none(make: Callable[[], _Found]) -> _Found | None:
+def or_none(make: Callable[[], _Found]) -> _Found | None:
     """What can be made of these data; what cannot is not shown."""
     try:
         return make()
@@ -116,7 +116,8 @@ def _or_none(make: Callable[[], _Found]) -> _Found | None:
         return None
 
 
-def _or_why(make: Callable[[], Statistic]) -> Statistic | str:
+def or_why(make: Callable[[], Statistic]) -> Statistic | str:
+    """The statistic, or why there is none."""
     try:
         return make()
     except InputError as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -20,14 +20,13 @@ from ..snapshot import all_synthetic
 from . import cohorts as parts
 from . import verdicts
 from .cohorts import Cohorts, ValidationTerms
-from .details import Details, details
+from .details import Details, details, or_none, or_why
 from .verdicts import Answers, Verdict
 
 if TYPE_CHECKING:
     from ...store.snapshot import Snapshot
 
 READ = ("companies", "loans", "exposures")
-_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +138,7 @@ def analysed(
     n, bad = len(found.sample), found.n_defaults
     ends = migration.endings(outcomes=tables["outcomes"], loans=tables["loans"] if len(tables["loans"]) else None)
     moved: dict[str, Any] = {"product": terms.product, "as_of": edition.as_of, "horizon_months": terms.horizon_months}
-    matrix = _or_none(
+    matrix = or_none(
         lambda: migration.migration_matrix(
             tables["reports"],
             endings=ends,
@@ -157,8 +156,8 @@ def analysed(
         ),
         answers=verdicts.answers(found, tables["reports"], terms, policy),
         ranking=_ranking(found, terms, policy),
-        roc=_or_none(lambda: validation.roc_curve(found.sample, score=terms.score)),
-        cap=_or_none(lambda: validation.cap_curve(found.sample, score=terms.score)),
+        roc=or_none(lambda: validation.roc_curve(found.sample, score=terms.score)),
+        cap=or_none(lambda: validation.cap_curve(found.sample, score=terms.score)),
         classes=_classes(found, terms, policy),
         periods=parts.by_period(found, terms, policy),
         segments=parts.by_segment(found, terms, policy),
@@ -166,9 +165,9 @@ def analysed(
         matrix=matrix, mobility=migration.mobility(matrix),
         details=details(found, matrix, terms, policy),
         exclusions=backtest.default_rates(day),
-        exposure=_or_none(lambda: portfolio.concentration(tables["exposures"], as_of=edition.as_of))
+        exposure=or_none(lambda: portfolio.concentration(tables["exposures"], as_of=edition.as_of))
         if len(tables["exposures"]) else None,
-        vintages=_or_none(
+        vintages=or_none(
             lambda: validation.vintage_curves(tables["loans"], tables["outcomes"], known_until=edition.as_of)
         ),
     )  # fmt: skip
@@ -188,7 +187,7 @@ def _ranking(found: Cohorts, terms: ValidationTerms, policy: Policy) -> dict[str
         tests["Probability less class"] = lambda: validation.auc_difference(
             sample, score="default_probability", other="risk_class", confidence=level
         )
-    return {name: _or_why(test) for name, test in tests.items()}
+    return {name: or_why(test) for name, test in tests.items()}
 
 
 def _classes(found: Cohorts, terms: ValidationTerms, policy: Policy) -> pd.DataFrame:
@@ -225,18 +224,3 @@ def _known_until(outcomes: pd.DataFrame, given: str | None) -> pd.Timestamp:
         return pd.Timestamp(pd.Timestamp(given).date())
     except ValueError:
         raise InputError(f"the day outcomes are known until is {given!r}; give a day such as 2025-06-30") from None
-
-
-def _or_none(make: Callable[[], _Found]) -> _Found | None:
-    """What can be made of these data; what cannot has no chapter."""
-    try:
-        return make()
-    except InputError:
-        return None
-
-
-def _or_why(make: Callable[[], Statistic]) -> Statistic | str:
-    try:
-        return make()
-    except InputError as error:
-        return str(error)
